@@ -1,0 +1,3 @@
+"""A sendmail command that hands messages to a smarthost."""
+
+__version__ = "0.1"

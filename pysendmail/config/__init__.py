@@ -1,0 +1,1 @@
+"""What the user wrote: configuration files, accounts, credentials and alias lists."""

@@ -1,0 +1,1 @@
+"""SMTP without I/O: replies, extensions, authentication and the client machine. Bytes in, bytes and values out."""
