@@ -1,6 +1,14 @@
-"""Seal every test from the caller's home, environment and clock zone."""
+"""Seal every test from the caller's home, environment and clock zone, and install the command for those that run it."""
+
+import dataclasses
+import os
+import pathlib
+import subprocess
+import sys
 
 import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(autouse=True)
@@ -11,3 +19,52 @@ def sealed_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("TZ", "UTC")
+
+
+def skip(reason: str) -> None:
+    """Skip the test, naming what is missing; where nothing may be skipped (PYSENDMAIL_CI is set), fail it."""
+    if os.environ.get("PYSENDMAIL_CI"):
+        pytest.fail(f"nothing may be skipped here, but {reason}")
+    pytest.skip(reason)
+
+
+@dataclasses.dataclass(frozen=True)
+class Installed:
+    """What `make install` made: the prefix, and the interpreter that its scripts name."""
+
+    prefix: pathlib.Path
+    python: str
+
+    @property
+    def sendmail(self) -> str:
+        """The path of the command."""
+        return str(self.prefix / "sbin" / "sendmail")
+
+
+def make_install(prefix: str, destdir: str = "", python: str = "", verb: str = "install") -> None:
+    """Run `make install`, or another target, without the variables of the make that may have started the tests."""
+    inherited = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "PREFIX", "DESTDIR", "PYTHON")
+    environment = {name: value for name, value in os.environ.items() if name not in inherited}
+    settings = [f"PREFIX={prefix}", f"DESTDIR={destdir}", f"PYTHON={python or base_python()}"]
+    done = subprocess.run(
+        ["make", "--no-print-directory", "-C", str(ROOT), verb, *settings],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def base_python() -> str:
+    """Name the interpreter below the virtual environment that runs the tests: it has no package but its own."""
+    return os.path.realpath(getattr(sys, "_base_executable", sys.executable))
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    """Install the command below a prefix of the tests' own, once."""
+    prefix = tmp_path_factory.mktemp("prefix")
+    make_install(str(prefix))
+    return Installed(prefix, base_python())

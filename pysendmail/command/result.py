@@ -1,0 +1,79 @@
+"""What the caller is told: the exit code, lines on standard error, and the lines of the log."""
+
+from pysendmail import errors
+from pysendmail.command.console import complain
+from pysendmail.log import Log, delivery_line, printable
+from pysendmail.smtp.outcome import DEFERRED, FAILED, SENT, UNCERTAIN
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pysendmail.delivery.deliver import Parcel, Report
+    from pysendmail.smtp.outcome import Outcome
+
+# The most specific permanent failure tells most to the caller.
+_PERMANENT = (
+    errors.NoUser.exit_code,
+    errors.NoHost.exit_code,
+    errors.DataError.exit_code,
+    errors.Unavailable.exit_code,
+)
+# Postfix knows four words for what became of a recipient; for an uncertain one the text says the rest.
+_WORDS = {SENT: "sent", DEFERRED: "deferred", FAILED: "bounced", UNCERTAIN: "deferred"}
+_SAY = {DEFERRED: "not sent, may work later", FAILED: "refused", UNCERTAIN: "uncertain"}
+
+
+def exit_code(outcomes: "list[Outcome]") -> int:
+    """Return 0 if all was sent, else what the failures have in common, else 75 if a later try may help any of them."""
+    codes = {outcome.exit_code for outcome in outcomes if outcome.state != SENT}
+    if not codes:
+        return 0
+    if len(codes) == 1:
+        return codes.pop()
+    if any(outcome.state in (DEFERRED, UNCERTAIN) for outcome in outcomes):
+        return errors.TempFail.exit_code
+    return next((code for code in _PERMANENT if code in codes), errors.Unavailable.exit_code)
+
+
+def tell(program: str, report: "Report") -> None:
+    """Write a line for each problem to standard error, and one that names those who were served all the same."""
+    problems: dict[tuple[str, str], list[str]] = {}
+    for outcome in report.outcomes:
+        if outcome.state != SENT:
+            text = _problem(outcome, report.relay)
+            problems.setdefault((outcome.state, text), []).append(printable(outcome.recipient, 320))
+    for (state, text), recipients in problems.items():
+        everybody = len(recipients) == len(report.outcomes)
+        complain(program, text if everybody and state == DEFERRED else f"{_names(recipients)}: {_SAY[state]}: {text}")
+    served = [printable(outcome.recipient, 320) for outcome in report.outcomes if outcome.state == SENT]
+    if problems and served:
+        complain(program, f"the message was accepted for {_names(served)}")
+
+
+def record(log: Log, qid: str, parcel: "Parcel", report: "Report", intake: float, now: float) -> None:
+    """Write the lines of one delivery; `intake` is the time in seconds that reading the message took."""
+    sender = printable(parcel.reverse_path, 320)
+    log.write("qmgr", f"{qid}: from=<{sender}>, size={report.size}, nrcpt={len(parcel.recipients)} (queue active)", now)
+    delays = (intake, 0.0, report.setup_time, report.transfer_time)
+    for outcome in report.outcomes:
+        line = delivery_line(
+            outcome.recipient,
+            report.relay,
+            sum(delays),
+            delays,
+            outcome.dsn,
+            _WORDS[outcome.state],
+            printable(outcome.text),
+        )
+        log.write("smtp", f"{qid}: {line}", now, warning=outcome.state != SENT)
+    log.write("qmgr", f"{qid}: removed", now)
+
+
+def _problem(outcome: "Outcome", relay: str) -> str:
+    text = printable(outcome.text)
+    if relay in text or relay == "none":
+        return text
+    return f"{relay}: {text} (in reply to {outcome.stage})"
+
+
+def _names(recipients: list[str]) -> str:
+    return ", ".join(recipients)

@@ -1,0 +1,257 @@
+"""Read a configuration file: `word value` lines in msmtp's manner, gathered in accounts.
+
+No error ever shows what stands in the file, because a caller may name any file: it gives the line's number, the word if
+it looks like one, and what was expected. Values are text of one octet a character (latin-1) until a converter of
+`words` has read them, so that every octet arrives as it was written.
+"""
+
+import os
+
+from pysendmail.config.words import ACTS, OLD, REFUSED, WORDS, Expected
+from pysendmail.errors import ConfigError
+
+FILE_LIMIT = 1 << 20
+_LINE_LIMIT = 16384
+_WORD_LIMIT = 40
+_WORD_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_")
+_CONTROLS = bytes([*range(9), *range(11, 32), 127])  # all but TAB and LF
+_DEFAULT = "default"
+
+
+class Section:
+    """The words that hold for one account, each with its value and the line where it stands."""
+
+    __slots__ = ("line", "name", "notes", "words")
+
+    def __init__(self, name: str, line: int) -> None:
+        self.name = name
+        self.line = line
+        self.words: dict[str, tuple[object, int]] = {}
+        self.notes: dict[str, tuple[str, int]] = {}
+
+    def inherit(self, other: "Section") -> None:
+        """Take over everything that was written for another section."""
+        self.words.update(other.words)
+        self.notes.update(other.notes)
+
+
+class File:
+    """A configuration file that was read: its accounts in their order.
+
+    `place` is the file's name fit to be shown; `msmtp` says that it is one of msmtp's own files, whose defaults differ;
+    `caller_config` that callers with a low uid may name files of their own; `secrets` are the words in it that call for
+    care with its rights.
+    """
+
+    __slots__ = ("accounts", "caller_config", "msmtp", "place", "secrets")
+
+    def __init__(self, place: str, msmtp: bool = False) -> None:
+        self.place = place
+        self.msmtp = msmtp
+        self.accounts: dict[str, Section] = {}
+        self.caller_config = False
+        self.secrets: set[str] = set()
+
+    def at(self, line: int) -> str:
+        """Return the place of a line, as errors name it."""
+        return f"{self.place}:{line}" if line else self.place
+
+
+class _Reader:
+    """Where the reading of a file has come to."""
+
+    __slots__ = ("defaults", "file", "home", "section")
+
+    def __init__(self, file: File, home: str) -> None:
+        self.file = file
+        self.home = home
+        self.defaults = Section("", 0)
+        self.section: Section | None = None
+
+    def wrong(self, line: int, text: str) -> ConfigError:
+        return ConfigError(text, self.file.at(line))
+
+    def take(self, line: int, word: str, value: str) -> None:
+        """Take one line, of which comments and blanks are gone."""
+        row = WORDS.get(word)
+        if row is None:
+            self._take_structure(line, word, value)
+            return
+        doing, convert, extra = row
+        try:
+            result = convert(value)
+        except Expected as expected:
+            hint = "; a comment needs a line of its own" if " #" in value else ""
+            raise self.wrong(line, f"{word}: expected {expected}{hint}") from None
+        if doing == ACTS or doing == OLD:
+            self._set(line, str(extra) if doing == OLD else word, result)
+        elif result and doing == REFUSED:
+            raise self.wrong(line, f"{word}: {extra}")
+        elif result:
+            self._current(line).notes[word] = str(extra), line
+
+    def _set(self, line: int, word: str, value: object) -> None:
+        if word == "caller_config":
+            if self.section is not None and self.section is not self.defaults:
+                raise self.wrong(line, "caller_config: stands above the first account")
+            self.file.caller_config = bool(value)
+            return
+        if isinstance(value, str) and value[:2] == "~/":
+            if not self.home:
+                raise self.wrong(line, f"{word}: the home folder is not known; write the whole path")
+            value = self.home + value[1:]
+        if word == "password" or word == "passwordeval":
+            self.file.secrets.add(word)
+        section = self._current(line)
+        if section.line and section.words.get(word, (None, 0))[1] > section.line:
+            section.notes[word] = "stands here a second time, and this is the one that counts", line
+        section.words[word] = value, line
+
+    def _current(self, line: int) -> Section:
+        """Return the section that the line belongs to; above all others that is the default account."""
+        if self.section is None:
+            self.section = self.file.accounts[_DEFAULT] = Section(_DEFAULT, line)
+        return self.section
+
+    def _take_structure(self, line: int, word: str, value: str) -> None:
+        if word == "account":
+            self._begin_account(line, value)
+        elif word == "defaults":
+            if value:
+                raise self.wrong(line, "defaults: expected nothing behind it")
+            self.section = self.defaults
+        elif is_word(word):
+            raise self.wrong(line, f'unknown word "{word}"')
+        else:
+            raise self.wrong(line, "not a configuration line")
+
+    def _begin_account(self, line: int, value: str) -> None:
+        name, colon, parents = value.partition(":")
+        name = name.strip(" \t")
+        accounts = self.file.accounts
+        if not name or "," in name or "#" in name:
+            raise self.wrong(line, "account: expected a name, then perhaps : and the accounts that it takes over")
+        if name in accounts:
+            first = accounts[name]
+            hint = ""
+            if name == _DEFAULT and any(line == first.line for _, line in (*first.words.values(), *first.notes.values())):
+                hint = ' by words above the first account; if they are for all accounts write "defaults" above them'
+            raise self.wrong(line, f"account: the name was used in line {first.line}{hint}")
+        section = Section(name, line)
+        section.inherit(self.defaults)
+        for parent in parents.split(",") if colon else ():
+            known = accounts.get(parent.strip(" \t"))
+            if known is None:
+                raise self.wrong(line, "account: expected accounts that stand above, parted by commas, after the colon")
+            section.inherit(known)
+        accounts[name] = self.section = section
+
+
+def is_word(text: str) -> bool:
+    """Tell whether a text of a file may be shown: 1 to 40 of `[a-z_0-9]`."""
+    return 0 < len(text) <= _WORD_LIMIT and _WORD_CHARACTERS.issuperset(text)
+
+
+def parse(text: bytes, place: str, *, home: str = "", msmtp: bool = False) -> File:
+    """Read the text of a file; `place` is its name in errors, `home` replaces ~. Raises ConfigError."""
+    file = File(place, msmtp)
+    reader = _Reader(file, home)
+    text = text.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").removesuffix(b"\r")
+    lines = text.decode("latin-1").split("\n")
+    unfit = _unfit_line(text, lines)
+    for line, content in enumerate(lines, 1):
+        if line == unfit:
+            raise ConfigError("not a configuration line", file.at(line))
+        content = content.strip(" \t")
+        if content and content[0] != "#":
+            word, _, value = content.replace("\t", " ", 1).partition(" ")
+            reader.take(line, word, _unquoted(value.strip(" \t")))
+    return file
+
+
+def _unquoted(value: str) -> str:
+    """Take away the quotes around a value; others in it are its own, as in msmtp."""
+    return value[1:-1] if len(value) > 1 and value[0] == value[-1] == '"' else value
+
+
+def _unfit_line(text: bytes, lines: list[str]) -> int:
+    """Return the number of the first line that is too long or holds a control character, 0 if there is none."""
+    if len(text.translate(None, _CONTROLS)) == len(text) and len(max(lines, key=len)) <= _LINE_LIMIT:
+        return 0
+    for number, line in enumerate(lines, 1):
+        octets = line.encode("latin-1")
+        if len(octets) > _LINE_LIMIT or len(octets.translate(None, _CONTROLS)) != len(octets):
+            return number
+    return 0
+
+
+def load(file_name: str, *, uid: int, home: str = "") -> File:
+    """Read a file that `uid` uses. Raises ConfigError, also for a secret that others can read."""
+    text, status = read_regular(file_name, FILE_LIMIT)
+    file = parse(text, shown(file_name), home=home, msmtp=_is_msmtp(file_name))
+    _check_rights(file, status, uid)
+    return file
+
+
+def read_regular(file_name: str, limit: int) -> tuple[bytes, os.stat_result]:
+    """Return the content of a regular file of at most `limit` octets, and its status; never wait for anything.
+
+    Raises ConfigError for what is missing, unreadable, too large, or a folder, device, socket or pipe.
+    """
+    place = shown(file_name)
+    try:
+        # Asked before it is opened, because opening a device may do something; and again, because it may have changed.
+        _require_regular(os.stat(file_name), place)
+        fd = os.open(file_name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+        try:
+            status = os.fstat(fd)
+            _require_regular(status, place)
+            return _read_all(fd, limit, place), status
+        finally:
+            os.close(fd)
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {os.strerror(error.errno or 0)}", place) from None
+    except ValueError:
+        raise ConfigError("is no file name", place) from None
+
+
+def _require_regular(status: os.stat_result, place: str) -> None:
+    if status.st_mode & 0o170000 != 0o100000:
+        raise ConfigError("is not a regular file", place)
+
+
+def _read_all(fd: int, limit: int, place: str) -> bytes:
+    parts = []
+    left = limit + 1
+    while left > 0 and (part := os.read(fd, left)):
+        parts.append(part)
+        left -= len(part)
+    if left <= 0:
+        raise ConfigError(f"is larger than {limit // 1024} KiB", place)
+    return b"".join(parts)
+
+
+def _check_rights(file: File, status: os.stat_result, uid: int) -> None:
+    """Refuse a file with a password or a password command that somebody else could read or have written."""
+    if not file.secrets:
+        return
+    if status.st_uid not in (uid, 0):
+        raise ConfigError("a password or passwordeval stands in it, but it belongs neither to you nor to root", file.place)
+    if "password" in file.secrets and status.st_mode & 0o066:
+        raise ConfigError(f"a password stands in it and others can read it: run chmod 600 {file.place}", file.place)
+    if status.st_mode & 0o002:
+        raise ConfigError(f"a passwordeval stands in it and others can write it: run chmod 600 {file.place}", file.place)
+
+
+def _is_msmtp(file_name: str) -> bool:
+    """Tell by its name whether a file is msmtp's."""
+    return file_name.endswith(("/.msmtprc", "/msmtprc", "/msmtp/config")) or file_name in (".msmtprc", "msmtprc")
+
+
+def shown(file_name: str) -> str:
+    """Return a file's name fit to be shown."""
+    if file_name.isascii() and file_name.isprintable():
+        return file_name
+    from pysendmail.log import printable
+
+    return printable(os.fsencode(file_name))

@@ -1,0 +1,203 @@
+"""The one seam to the network: connect, read, write, start TLS, close, each bounded by a deadline.
+
+Deadlines are times of `time.monotonic`. Sockets never block: every wait is a poll with what is left of the deadline.
+While a write waits, what the server says in the meantime is read and kept, so that two full pipes never wait for each
+other.
+"""
+
+import select
+from time import monotonic
+
+import _socket
+
+from pysendmail import errors
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pysendmail.delivery.tls import TLS
+
+    Address = tuple[int, tuple[str, int] | tuple[str, int, int, int]]
+
+_READ = 65536
+_MOST_UNREAD = 16 << 20  # what a server may say while we only write
+_AGAIN = (BlockingIOError, InterruptedError)
+
+
+class TimedOut(errors.TempFail):
+    """The peer did not do its part in time."""
+
+    status = "4.4.2"
+
+
+class Lost(errors.TempFail):
+    """The connection ended too early."""
+
+    status = "4.4.2"
+
+
+class Link:
+    """A connected socket, in clear or under TLS.
+
+    `address` is what was connected to, as (family, socket address); `peer` is its host part for the log.
+    """
+
+    __slots__ = ("_arrived", "_poll", "_size", "_socket", "address", "eof", "peer", "tls")
+
+    def __init__(self, socket: "_socket.socket", address: "Address") -> None:
+        self.address = address
+        self.peer = address[1][0].split("%", 1)[0]
+        self.tls: TLS | None = None
+        self.eof = False
+        self._socket = socket
+        self._arrived: list[bytes] = []
+        self._size = 0
+        self._poll = select.poll()
+        self._poll.register(socket.fileno(), select.POLLIN)
+
+    def local_address(self) -> str:
+        """Return our own end's address, without the port."""
+        name: str = self._socket.getsockname()[0]
+        return name.split("%", 1)[0]
+
+    def start_tls(self, tls: "TLS", deadline: float) -> None:
+        """Do the TLS handshake; everything after it is encrypted. Raises TempFail, also for a certificate not verified."""
+        if self._arrived:
+            raise errors.TempFail("the server sent data ahead of the TLS handshake (an injection); connection given up")
+        try:
+            while not tls.handshake():
+                self._send(tls.take(), deadline)
+                data = self._receive(deadline)
+                if not data:
+                    raise Lost("the server closed the connection during the TLS handshake")
+                tls.feed(data)
+        except errors.Failure:
+            self._send_alert(tls)
+            raise
+        self.tls = tls
+        self._send(tls.take(), deadline)
+
+    def write(self, data: bytes, patience: float, deadline: float) -> None:
+        """Send all of `data`. `patience` bounds in seconds the time without progress, `deadline` the whole."""
+        if self.tls is not None:
+            self.tls.write(data)
+            data = self.tls.take()
+        self._send(data, deadline, patience)
+
+    def arrived(self) -> bytes:
+        """Return what came in while writing, without waiting."""
+        data = b"".join(self._arrived)
+        self._arrived.clear()
+        self._size = 0
+        return self._decrypt(data) if data else b""
+
+    def drain(self) -> bytes:
+        """Return what the peer said before a connection broke, without waiting and without raising."""
+        try:
+            while data := self._recv():
+                self._arrived.append(data)
+        except (*_AGAIN, errors.Failure):
+            pass  # there is no more to be had; what came before still counts
+        try:
+            return self.arrived()
+        except errors.Failure:
+            return b""
+
+    def read(self, deadline: float) -> bytes:
+        """Wait for octets from the peer; none mean that it has ended the connection."""
+        data = self.arrived()
+        while not data:
+            raw = self._receive(deadline)
+            if not raw:
+                self.eof = True
+                return b""
+            data = self._decrypt(raw)
+            if not data and self.tls is not None and self.tls.eof:
+                self.eof = True
+                return b""
+        return data
+
+    def close(self) -> None:
+        """Close the connection without waiting for the peer."""
+        try:
+            if self.tls is not None:
+                self.tls.close()
+                self._socket.send(self.tls.take())
+        except (OSError, errors.Failure):
+            pass  # a farewell that cannot be said changes nothing: the connection is closed all the same
+        self._socket.close()
+
+    def _decrypt(self, data: bytes) -> bytes:
+        if self.tls is None:
+            return data
+        self.tls.feed(data)
+        pieces = []
+        while piece := self.tls.read(_READ):
+            pieces.append(piece)
+        answer = self.tls.take()
+        if answer:  # a key update is answered by the TLS layer itself
+            self._send(answer, monotonic() + 1)
+        return b"".join(pieces)
+
+    def _send_alert(self, tls: "TLS") -> None:
+        """Tell the peer why its handshake was refused, as far as that goes without waiting."""
+        try:
+            alert = tls.take()
+            if alert:
+                self._socket.send(alert)
+        except (OSError, errors.Failure):
+            pass  # the peer is refused anyway
+
+    def _send(self, data: bytes, deadline: float, patience: float | None = None) -> None:
+        view = memoryview(data)
+        limit = deadline if patience is None else min(deadline, monotonic() + patience)
+        while view:
+            try:
+                sent = self._socket.send(view)
+            except _AGAIN:
+                self._wait_to_write(limit)
+                continue
+            except OSError as error:
+                raise Lost(f"the connection broke while sending: {error.strerror or error}") from None
+            view = view[sent:]
+            if patience is not None:
+                limit = min(deadline, monotonic() + patience)
+
+    def _wait_to_write(self, deadline: float) -> None:
+        self._poll.modify(self._socket.fileno(), select.POLLIN | select.POLLOUT)
+        try:
+            event = self._wait(deadline, "the server does not take what we send")
+        finally:
+            self._poll.modify(self._socket.fileno(), select.POLLIN)
+        if event & select.POLLIN and not event & select.POLLOUT:
+            data = self._recv()
+            if not data:
+                raise Lost("the server closed the connection while we were sending")
+            self._size += len(data)
+            if self._size > _MOST_UNREAD:
+                raise errors.ProtocolError("the server sends without end while it is being written to")
+            self._arrived.append(data)
+
+    def _receive(self, deadline: float) -> bytes:
+        while True:
+            try:
+                return self._recv()
+            except _AGAIN:
+                self._wait(deadline, "the server does not answer in time")
+
+    def _recv(self) -> bytes:
+        try:
+            return self._socket.recv(_READ)
+        except _AGAIN:
+            raise
+        except OSError as error:
+            raise Lost(f"the connection broke: {error.strerror or error}") from None
+
+    def _wait(self, deadline: float, text: str) -> int:
+        """Wait until the socket is ready and return the events. Raises TimedOut with `text` at the deadline."""
+        while True:
+            left = deadline - monotonic()
+            if left <= 0:
+                raise TimedOut(text)
+            events = self._poll.poll(min(left, 86400) * 1000 + 1)
+            if events:
+                return events[0][1]

@@ -1,0 +1,45 @@
+"""The TLS of one account: its contexts, made once each, and the session that a further connection resumes."""
+
+from pysendmail.delivery.tls import TLS, Context, TLSSettings, context
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pysendmail.config.accounts import Account
+    from pysendmail.delivery.tls import Session
+
+
+class Security:
+    """Make the TLS end of each connection of an account."""
+
+    __slots__ = ("_account", "_contexts", "_session")
+
+    def __init__(self, account: "Account") -> None:
+        self._account = account
+        self._contexts: dict[tuple[bool, bool], Context] = {}
+        self._session: Session | None = None
+
+    def tls(self, verify: bool, bundle: bool) -> TLS:
+        """Return a new TLS end; `bundle` looks for roots in the system's one large file. Raises ConfigError."""
+        key = (verify, bundle)
+        if key not in self._contexts:
+            self._contexts[key] = context(self._settings(verify), bundle=bundle)
+        kept = self._contexts[key]
+        resumable = self._session if self._session is not None and self._session.context is kept else None
+        return TLS(kept, kept.settings.host, resumable)
+
+    def remember(self, tls: TLS) -> None:
+        """Keep the session of a connection that comes to its end."""
+        self._session = tls.session or self._session
+
+    def _settings(self, verify: bool) -> TLSSettings:
+        account = self._account
+        return TLSSettings(
+            verify=verify and account.tls_certcheck,
+            trust=account.tls_trust_file,
+            crl_file=account.tls_crl_file,
+            fingerprint=account.tls_fingerprint,
+            min_version=account.tls_min_version,
+            cert_file=account.tls_cert_file,
+            key_file=account.tls_key_file,
+            host=account.tls_host_override or account.host,
+        )

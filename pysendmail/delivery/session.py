@@ -1,0 +1,296 @@
+"""One authenticated connection to a smarthost: from the first address tried to QUIT.
+
+A session drives the client machine over a link. `open` gets as far as the server allows without a message; `send` runs
+one transaction. What goes wrong in `open` is raised; what goes wrong in `send` is the recipients' outcome.
+"""
+
+from time import monotonic
+
+from pysendmail import errors
+from pysendmail.delivery.connect import Connector, addresses
+from pysendmail.delivery.link import Link, Lost
+from pysendmail.log import Masker
+from pysendmail.smtp.client import Client, Patience
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pysendmail.config.accounts import Account
+    from pysendmail.delivery.security import Security
+    from pysendmail.smtp.outcome import Mail
+    from pysendmail.smtp.sasl import Credentials
+    from pysendmail.smtp.transaction import Transaction
+
+    Trace = Callable[[str, bytes], None]
+
+
+class _NotEncrypted(Exception):
+    """TLS could not be set up, and the configuration permits to go on without it."""
+
+
+def _trust(account: "Account", verify: bool) -> str:
+    """Say in a word or two what is known of the server."""
+    if account.tls_fingerprint:
+        return "pinned"
+    return "verified" if verify and account.tls_certcheck else "not verified"
+
+
+class Route:
+    """How to reach a smarthost: its account, the credentials if AUTH is wanted, and who is told the dialogue.
+
+    `secrets` are masked in all that is said about it.
+    """
+
+    __slots__ = ("_security", "account", "credentials", "masker", "patience", "trace")
+
+    def __init__(self, account: "Account", credentials: "Credentials | None", trace: "Trace | None" = None) -> None:
+        self.account = account
+        self.credentials = credentials
+        self.trace = trace
+        self._security: Security | None = None
+        self.masker = Masker(() if credentials is None else _secrets(credentials))
+        final = account.timeout if account.timeout_written else max(600.0, account.timeout)
+        self.patience = Patience(account.timeout, final)
+
+    @property
+    def security(self) -> "Security":
+        """The TLS of this route, loaded when it is first needed."""
+        if self._security is None:
+            from pysendmail.delivery.security import Security
+
+            self._security = Security(self.account)
+        return self._security
+
+
+def _secrets(credentials: "Credentials") -> "list[bytes]":
+    """Return what has to be masked: the secret, and the messages of PLAIN and OAuth that hold it."""
+    secret, user = credentials.secret, credentials.user
+    if not secret:
+        return []
+    return [secret, b"\0" + user + b"\0" + secret, b"Bearer " + secret]
+
+
+class Session:
+    """One connection, ready for transactions once `open` has returned.
+
+    `deadline` (of time.monotonic) bounds all of it and may be moved between transactions.
+    """
+
+    def __init__(self, route: Route, deadline: float) -> None:
+        self.route = route
+        self.deadline = deadline
+        self.client: Client | None = None
+        self.relay = "none"  # host[address]:port, once connected
+        self.tls_facts = ""
+        self._link: Link | None = None
+
+    @property
+    def usable(self) -> bool:
+        """Whether another transaction can be sent."""
+        return self.client is not None and self.client.idle and not self.client.closing
+
+    def open(self) -> Client:
+        """Connect, greet, encrypt and log in, at the first of the host's addresses where that works.
+
+        Raises the Failure of the first address when it works at none of them; a refused login ends the search.
+        """
+        account = self.route.account
+        found = addresses(account.host, account.port, min(self.deadline, monotonic() + account.timeout))
+        connector = Connector(found, account.source_ip, account.timeout)
+        first: errors.Failure | None = None
+        while not connector.exhausted and monotonic() < self.deadline:
+            try:
+                return self._open_one(connector)
+            except (errors.NoPermission, errors.ConfigError, errors.SoftwareError):
+                raise
+            except errors.Failure as failure:
+                first = first or failure
+        raise first or errors.TempFail("no connection in time", self._place())
+
+    def send(self, mail: "Mail", recipients: list[bytes]) -> "Transaction":
+        """Run one transaction and return it with an outcome, or a place in a later one, for each recipient."""
+        client = self._ready_client()
+        transaction = client.send(mail, recipients)
+        try:
+            self._converse()
+        except errors.Failure as failure:
+            client.lost(failure)
+        return transaction
+
+    def close(self) -> None:
+        """Say QUIT if that makes sense, and leave without waiting for the answer."""
+        if self._link is None:
+            return
+        try:
+            if self.usable and self.client is not None and not self._link.eof:
+                self.client.quit()
+                self._link.write(self.client.output(), 1, monotonic() + 1)
+        except errors.Failure:
+            pass  # the answers to all messages are in; nothing after them can change an outcome
+        if self._link.tls is not None:
+            self.route.security.remember(self._link.tls)
+        self._link.close()
+        self._link = self.client = None
+
+    # Setting up
+
+    def _open_one(self, connector: Connector) -> Client:
+        """Open a session at the next address, with the second connections that a fallback needs."""
+        link = connector.next(self.deadline)
+        try:
+            return self._begin(link, encrypt=True, bundle=False)
+        except _NotEncrypted:
+            encrypt, bundle = False, False
+        except errors.TempFail as failure:
+            if not getattr(failure, "retry_with_bundle", False):
+                raise
+            encrypt, bundle = True, True
+        again = Connector([link.address], self.route.account.source_ip, self.route.account.timeout)
+        return self._begin(again.next(self.deadline), encrypt, bundle)
+
+    def _begin(self, link: Link, encrypt: bool, bundle: bool) -> Client:
+        account = self.route.account
+        self._link = link
+        self.relay = f"{account.host}[{link.peer}]:{account.port}"
+        self.tls_facts = ""
+        try:
+            self.client = client = Client(self._name(link), self.route.patience, self.route.masker, self.route.trace)
+            if encrypt and account.tls != "off" and not account.tls_starttls:
+                self._encrypt(link, bundle)
+            self._converse()
+            client.hello()
+            self._converse()
+            if encrypt and account.tls != "off" and account.tls_starttls:
+                self._upgrade(client, link, bundle)
+            self._log_in(client)
+        except errors.Failure as failure:
+            link.close()
+            self._link = self.client = None
+            failure.place = failure.place or self._place()
+            raise
+        except _NotEncrypted:
+            link.close()
+            raise
+        return client
+
+    def _upgrade(self, client: Client, link: Link, bundle: bool) -> None:
+        """Go over to TLS on a connection that began in clear (RFC 3207)."""
+        opportunistic = self.route.account.tls == "opportunistic"
+        if b"STARTTLS" not in client.extensions:
+            if opportunistic:
+                return
+            raise errors.TempFail("the server does not offer STARTTLS, but TLS is required (see tls and tls_starttls)")
+        client.start_tls()
+        self._converse()
+        client.secured()
+        self._encrypt(link, bundle)
+        client.hello()
+        self._converse()
+
+    def _encrypt(self, link: Link, bundle: bool) -> None:
+        account = self.route.account
+        tls = self.route.security.tls(self._verify(), bundle)
+        try:
+            link.start_tls(tls, min(self.deadline, monotonic() + account.timeout))
+        except errors.TempFail as failure:
+            if account.tls == "opportunistic" and self.route.credentials is None:
+                raise _NotEncrypted from failure
+            raise
+        self.tls_facts = f"{tls.version} {tls.cipher}"
+        if self.route.trace is not None:
+            self.route.trace("=", f"{self.tls_facts}, server certificate {_trust(account, self._verify())}".encode())
+
+    def _verify(self) -> bool:
+        """Opportunistic TLS is not worth a check, since who can forge can also take it away; with AUTH it is."""
+        return self.route.account.tls != "opportunistic" or self.route.credentials is not None
+
+    def _log_in(self, client: Client) -> None:
+        credentials, account = self.route.credentials, self.route.account
+        if credentials is None:
+            return
+        encrypted = self._link is not None and self._link.tls is not None
+        if not encrypted and not account.auth_without_tls:
+            raise errors.TempFail("AUTH is wanted, but the connection is not encrypted (see tls and auth_without_tls)")
+        offered = client.extensions.mechanisms
+        if not offered:
+            raise errors.TempFail("the server does not offer AUTH, but the configuration asks for it (see auth)")
+        from pysendmail.smtp.sasl import choose
+
+        client.authenticate(
+            choose(
+                offered,
+                credentials,
+                wanted=account.mechanism,
+                channel_binding=self._link.tls.channel_binding if encrypted and self._link and self._link.tls else None,
+                external=bool(account.tls_cert_file),
+                encrypted=encrypted,
+                host=account.host.encode("utf-8", "surrogateescape"),
+                port=account.port,
+            )
+        )
+        self._converse()
+
+    def _name(self, link: Link) -> bytes:
+        """Return the name for EHLO: as configured, else this machine's if it is a full one, else the address (RFC 5321 4.1.3)."""
+        account = self.route.account
+        if account.domain:
+            return account.domain.encode("utf-8", "surrogateescape")
+        if account.privacy:
+            return b"[127.0.0.1]"
+        from os import uname
+
+        name = uname().nodename
+        if "." in name and name.isascii() and name.replace("-", "").replace(".", "").isalnum():
+            return name.encode()
+        address = link.local_address()
+        return f"[IPv6:{address}]".encode() if ":" in address else f"[{address}]".encode()
+
+    # Driving the machine
+
+    def _converse(self) -> None:
+        """Send and read until the client is idle. Each reply has its own time, counted from the one before it."""
+        client, link = self._ready_client(), self._ready_link()
+        since = monotonic()
+        while True:
+            try:
+                if self._flush(client, link):
+                    since = monotonic()
+            except Lost:
+                client.feed(link.drain())
+                raise
+            if client.idle:
+                return
+            before = client.replies
+            data = link.read(min(since + client.patience, self.deadline))
+            if not data:
+                raise Lost(f"the server closed the connection; the answer to {client.waiting_for} is missing")
+            client.feed(data)
+            if client.replies != before:
+                since = monotonic()
+
+    def _flush(self, client: Client, link: Link) -> bool:
+        """Send all that may be sent, and take what the server says meanwhile; tell whether anything was sent."""
+        sent = False
+        stall = self.route.account.timeout
+        while data := client.output():
+            link.write(data, stall, self.deadline)
+            client.flushed()
+            sent = True
+            if early := link.arrived():
+                client.feed(early)
+        return sent
+
+    def _ready_client(self) -> Client:
+        if self.client is None:
+            raise errors.SoftwareError("the session is not open")
+        return self.client
+
+    def _ready_link(self) -> Link:
+        if self._link is None:
+            raise errors.SoftwareError("the session is not open")
+        return self._link
+
+    def _place(self) -> str:
+        account = self.route.account
+        return self.relay if self.relay != "none" else f"{account.host} port {account.port}"

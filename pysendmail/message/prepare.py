@@ -1,0 +1,114 @@
+"""From the header as it came and the facts of the submission to the envelope and the header as it leaves.
+
+BCC AND THE ENVELOPE. Recipients are read before anything is removed, and from fields only, never from text. Each address
+field is parsed once; what the parser found serves for the recipients and for the repair of the field itself.
+
+THE RESENT BLOCK. Resending puts Resent- fields on top of a message and leaves the rest alone. If the first block of them
+names recipients, these are the recipients; and it is this block that is completed.
+"""
+
+from pysendmail import errors
+from pysendmail.message import address
+from pysendmail.message.facts import Facts
+from pysendmail.message.fixups import qualify, repair
+from pysendmail.message.header import ADDRESS_FIELDS, Field, resent_block
+from pysendmail.message.recipients import Recipients, bad_address, from_arguments, from_header, list_text
+from pysendmail.message.sender import choose, header_from
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pysendmail.message.address import AddressList
+    from pysendmail.message.recipients import Expand
+
+__all__ = ["MAX_RECEIVED", "Facts", "Prepared", "header_from", "prepare"]
+
+MAX_RECEIVED = 100
+
+
+class Prepared:
+    """A message ready to be sent, but for its body and for what the server cannot take.
+
+    fields: the header as it leaves. sender: the reverse-path without <>, b"" for the null sender. recipients: canonical
+    addresses, each once. bad: recipients that were skipped as (text, reason). notes: for the log. from_address: the
+    address of the From field (Resent-From in a resent message), None without one.
+    """
+
+    __slots__ = ("bad", "fields", "from_address", "notes", "recipients", "sender")
+
+    def __init__(
+        self,
+        fields: list[Field],
+        sender: bytes,
+        recipients: list[bytes],
+        bad: list[tuple[bytes, str]],
+        notes: list[str],
+    ) -> None:
+        self.fields = fields
+        self.sender = sender
+        self.recipients = recipients
+        self.bad = bad
+        self.notes = notes
+        self.from_address = header_from(fields)
+
+
+def prepare(
+    fields: list[Field],
+    facts: Facts,
+    *,
+    extract: bool,
+    arguments: list[bytes],
+    extract_minus_args: bool = False,
+    bad_recipients_skip: bool = False,
+    expand: "Expand | None" = None,
+) -> Prepared:
+    """Find the envelope of a message and repair its header.
+
+    `extract` takes recipients from the header (-t), `arguments` are further ones, or with extract_minus_args those to
+    leave out. `expand` gives the mailboxes behind an alias, None for what is none. Raises errors.UsageError without any
+    recipient, errors.DataError for an address that is none and for a message that goes round in circles.
+    """
+    _refuse_loop(fields)
+    notes: list[str] = []
+    block = resent_block(fields)
+    lists = _address_lists(fields, extract, notes)
+    recipients = Recipients(facts.maildomain, bad_recipients_skip, expand)
+    if extract:
+        from_header(fields, lists, block, recipients, notes)
+    if extract and extract_minus_args:
+        excluded = Recipients(facts.maildomain, bad_recipients_skip, expand)
+        from_arguments(arguments, excluded, notes)
+        recipients.remove(excluded)
+    else:
+        from_arguments(arguments, recipients, notes)
+    found = recipients.addresses()
+    if not found:
+        raise _nobody(extract, recipients)
+    sender = choose(fields, facts)
+    fields = [qualify(field, lists[at], facts.maildomain) if at in lists else field for at, field in enumerate(fields)]
+    fields = repair(fields, block, sender, facts, notes)
+    return Prepared(fields, sender.reverse_path, found, recipients.bad, notes)
+
+
+def _refuse_loop(fields: list[Field]) -> None:
+    count = sum([field.name == b"received" for field in fields])
+    if count > MAX_RECEIVED:
+        error = errors.DataError(f"mail loop: the header has {count} Received fields")
+        error.status = "5.4.6"
+        raise error
+
+
+def _address_lists(fields: list[Field], extract: bool, notes: list[str]) -> "dict[int, AddressList]":
+    """Parse every address field that matters; a Bcc field that gives no recipient is removed unread."""
+    lists = {}
+    for index, field in enumerate(fields):
+        if field.name in ADDRESS_FIELDS and (extract or not field.name.endswith(b"bcc")):
+            lists[index] = found = address.parse(list_text(field))
+            notes += [f"{field.name.decode()}: {warning}" for warning in found.warnings]
+    return lists
+
+
+def _nobody(extract: bool, recipients: Recipients) -> errors.Failure:
+    if recipients.bad:
+        return bad_address(*recipients.bad[0])
+    where = "in To, Cc, Bcc or the arguments" if extract else "in the arguments (-t takes them from the header)"
+    return errors.UsageError(f"no recipients {where}")

@@ -1,0 +1,97 @@
+"""Who sends: the reverse-path of the envelope, and the address and name that an added From field shows."""
+
+from pysendmail.message import address
+from pysendmail.message.facts import Facts
+from pysendmail.message.header import Field, resent_block
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pysendmail.message.address import Mailbox
+
+
+class Sender:
+    """`reverse_path` is b"" for the null sender; `shown` is the address for fields that are added, never empty.
+
+    `name` came with the address of -f. `guessed` says that neither caller nor configuration named the shown address.
+    """
+
+    __slots__ = ("guessed", "name", "reverse_path", "shown")
+
+    def __init__(self, reverse_path: bytes, shown: bytes, name: bytes, guessed: bool) -> None:
+        self.reverse_path = reverse_path
+        self.shown = shown
+        self.name = name
+        self.guessed = guessed
+
+    @property
+    def domain(self) -> bytes:
+        """The domain of the address shown, b"" if it is unqualified."""
+        return domain_of(self.shown)
+
+
+def choose(fields: list[Field], facts: Facts) -> Sender:
+    """Choose the sender: what -f says, the From field if it is to give it, the account's address, the caller's own.
+
+    Raises errors.DataError for an argument of -f that is no address.
+    """
+    if facts.sender is not None:
+        mailbox, name = address.parse_sender(facts.sender)
+        if mailbox is None:
+            shown, guessed = _default(facts)
+            return Sender(b"", shown, name, guessed)
+        given = canonical(mailbox, facts.maildomain)
+        return Sender(given, given, name, False)
+    if facts.sender_from_header and (mailbox := from_mailbox(fields)):
+        given = canonical(mailbox, facts.maildomain)
+        return Sender(given, given, b"", False)
+    shown, guessed = _default(facts)
+    return Sender(shown, shown, b"", guessed)
+
+
+def from_mailbox(fields: list[Field]) -> "Mailbox | None":
+    """Find the mailbox that answers for the message: in Resent-From of the first resent block, else in the first From."""
+    start, end = resent_block(fields)
+    for name, among in ((b"resent-from", fields[start:end]), (b"from", fields)):
+        for field in among:
+            if field.name == name and (value := field.value):
+                mailboxes = address.parse(value).mailboxes
+                if mailboxes:
+                    return mailboxes[0]
+                break
+    return None
+
+
+def header_from(fields: list[Field]) -> bytes | None:
+    """Return the address of the From field (of Resent-From in a resent message) as for an envelope; None without one.
+
+    An unqualified address stays unqualified.
+    """
+    mailbox = from_mailbox(fields)
+    return canonical(mailbox, b"") if mailbox else None
+
+
+def canonical(mailbox: "Mailbox", maildomain: bytes) -> bytes:
+    """Return the address as it stands in an envelope: qualified, its domain in A-labels.
+
+    Raises errors.DataError for a domain that has no A-labels.
+    """
+    domain = mailbox.domain
+    if not domain:
+        return mailbox.address + b"@" + maildomain if maildomain else mailbox.address
+    if domain.isascii():
+        return mailbox.address
+    return mailbox.address[: -len(domain)] + address.domain_to_ascii(domain)
+
+
+def domain_of(full: bytes) -> bytes:
+    """Return the domain of a canonical address, b"" if it is unqualified."""
+    at = full.rfind(b"@")
+    return b"" if full.endswith(b'"') else full[at + 1 :] if at >= 0 else b""
+
+
+def _default(facts: Facts) -> tuple[bytes, bool]:
+    """Return the address of a caller who names none, and whether it had to be made of the login."""
+    mailbox = address.parse_sender(facts.account_from)[0] if facts.account_from else None
+    if mailbox is not None:
+        return canonical(mailbox, facts.maildomain), False
+    return canonical(address.Mailbox(facts.login, b"", 0, 0), facts.maildomain), True
