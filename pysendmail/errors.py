@@ -10,6 +10,7 @@ class Failure(Exception):
     exit_code = 70
     status = "5.3.0"
     temporary = False
+    logged = False
 
     def __init__(self, text: str, place: str | None = None) -> None:
         super().__init__(text)
@@ -115,3 +116,7 @@ class ConfigError(Failure):
     exit_code = 78
     status = "4.3.5"
     temporary = True
+
+
+class NoConfig(ConfigError):
+    """There is no configuration file at all."""

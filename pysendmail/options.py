@@ -260,8 +260,8 @@ def _set_return(options: Options, value: bytes, shown: str) -> None:
     word = value.upper()
     if word in (b"FULL", b"HDRS"):
         options.ret = word
-    elif word == b"OFF" and shown == "--dsn-return":
-        options.ret = None
+    elif shown == "--dsn-return" and word in (b"OFF", b"HEADERS"):  # msmtp's words
+        options.ret = b"HDRS" if word == b"HEADERS" else None
     else:
         raise UsageError(f"bad {shown} {_show(value)}; write full or hdrs")
 

@@ -36,7 +36,7 @@ def make_authority(folder: pathlib.Path) -> Authority:
 
 @dataclasses.dataclass(frozen=True)
 class Received:
-    """One accepted message: its envelope as spoken, its octets with CRLF and without dot stuffing, what protected it."""
+    """One accepted message: its envelope, its octets with CRLF and without dot stuffing, and what protected it."""
 
     sender: str
     recipients: list[str]
@@ -107,7 +107,9 @@ class Smarthost:
             loop=self._loop,
         )
 
-    def _authenticate(self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: Any) -> AuthResult:
+    def _authenticate(
+        self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: Any
+    ) -> AuthResult:
         return AuthResult(success=data == self._login, auth_data=data)
 
     async def handle_RCPT(

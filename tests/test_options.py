@@ -301,7 +301,8 @@ def test_what_a_report_returns() -> None:
         assert "full or hdrs" in refusal("-R", bad)
 
 
-def test_off_is_known_to_the_long_report_options_as_in_msmtp() -> None:
+def test_the_long_report_options_know_msmtps_words() -> None:
+    assert read("--dsn-return=headers").ret == b"HDRS"
     options = read("-Nnever", "-Rfull", "--dsn-notify=off", "--dsn-return=off")
     assert (options.notify, options.ret) == (None, None)
 

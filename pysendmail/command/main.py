@@ -32,7 +32,8 @@ def run(name: bytes, arguments: list[bytes], stdin_open: bool) -> int:
     except errors.Failure as failure:
         if not quiet or isinstance(failure, errors.UsageError):
             complain(program, str(failure))
-        _log_failure(failure)
+        if not failure.logged:
+            _log_failure(failure)
         return failure.exit_code
 
 
@@ -46,7 +47,7 @@ def _dispatch(options: "Options", program: str, stdin_open: bool) -> int:
         raise errors.Unavailable(f"{_NOT_OFFERED[mode]} is not offered by this release")
     from pysendmail.command import modes
 
-    return modes.run(options, program)
+    return modes.run(options)
 
 
 def _tame() -> None:

@@ -4,35 +4,161 @@ import os
 from time import localtime, monotonic, time
 
 from pysendmail import errors
-from pysendmail.command.identity import Caller, mail_domain
-from pysendmail.command.intake import read_message
+from pysendmail.command import console, result
+from pysendmail.command.identity import Caller, forbid_core_dumps, mail_domain
+from pysendmail.command.intake import Message, read_message
 from pysendmail.config import accounts, credentials, reader
+from pysendmail.delivery.deliver import Parcel, deliver
+from pysendmail.delivery.session import Route
 from pysendmail.log import Log, printable, queue_id
-from pysendmail.message import address, prepare
+from pysendmail.message.address import parse_sender
+from pysendmail.message.facts import Facts
+from pysendmail.message.prepare import Prepared, header_from, prepare
+from pysendmail.smtp.outcome import FAILED, Outcome
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pysendmail.command.intake import Message
     from pysendmail.config.accounts import Account
-    from pysendmail.delivery.deliver import Parcel
-    from pysendmail.message.prepare import Prepared
+    from pysendmail.config.reader import File
+    from pysendmail.delivery.deliver import Report
+    from pysendmail.message.recipients import Expand
     from pysendmail.options import Options
 
 
-class Submission:
-    """One run of the command: its options, its caller, the account, and where its log goes."""
+def submit(options: "Options", program: str, stdin_open: bool) -> int:
+    """Read, prepare and deliver one message; return the exit code. Raises Failure when nothing was sent to anybody."""
+    if not options.extract and not options.recipients:
+        raise errors.UsageError("no recipients in the arguments (-t takes them from the header)")
+    if not stdin_open:
+        raise errors.NoInput("standard input is closed; nothing was sent")
+    caller = Caller()
+    forbid_core_dumps()
+    file = configuration(options, caller)
+    started = monotonic()
+    message = read_message(0, options.ignore_dots)
+    account, reason = choose_account(file, options, message)
+    submission = _Submission(options, caller, account, started)
+    try:
+        return submission.run(message, program, reason)
+    except errors.Failure as failure:
+        submission.note("submit", f"fatal: uid={caller.uid}: {printable(str(failure))}", warning=True)
+        failure.logged = True
+        raise
 
-    __slots__ = ("account", "caller", "log", "now", "options", "qid", "started")
 
-    def __init__(self, options: "Options", caller: Caller) -> None:
-        self.options = options
-        self.caller = caller
-        self.started = monotonic()
-        self.now = time()
-        self.qid = queue_id(self.now, os.getpid())
-        self.log = Log()
-        self.account: Account
+def configuration(options: "Options", caller: Caller) -> "File":
+    """Read the configuration that holds for this caller. Raises ConfigError, or NoPermission for a -C that is not his."""
+    xdg = os.environ.get("XDG_CONFIG_HOME")
+    name = accounts.find_file(options.config, home=caller.home, xdg=xdg, uid=caller.uid)
+    return reader.load(name, uid=caller.uid, home=caller.home)
+
+
+def choose_account(file: "File", options: "Options", message: Message | None) -> "tuple[Account, str]":
+    """Choose by -a, by -f, by the From field, or take the default; return the account and the reason."""
+    sender = None
+    if options.sender:
+        mailbox = parse_sender(options.sender)[0]
+        sender = mailbox.address if mailbox is not None else None
+    shown = header_from(message.fields) if message is not None else None
+    return accounts.choose(file, account=options.account, sender=sender, header_from=shown)
+
+
+def aliases_of(account: "Account") -> "Expand | None":
+    """Return what expands aliases, None without an alias file. Raises ConfigError."""
+    if not account.aliases:
+        return None
+    from pysendmail.config import aliases
+
+    return aliases.load(account.aliases).expand
+
+
+class _Submission:
+    """One message on its way: options, caller, account, id and log."""
+
+    __slots__ = ("_account", "_caller", "_log", "_now", "_options", "_qid", "_started")
+
+    def __init__(self, options: "Options", caller: Caller, account: "Account", started: float) -> None:
+        self._options = options
+        self._caller = caller
+        self._account = account
+        self._started = started
+        self._now = time()
+        self._qid = queue_id(self._now, os.getpid())
+        tag = printable(options.tag or b"", 64).replace(" ", "_") or "pysendmail"
+        self._log = Log(account.syslog, account.logfile, tag)
 
     def note(self, part: str, text: str, warning: bool = False) -> None:
         """Write a line of the log about this message."""
-        self.log.write(part, f"{self.qid}: {text}", self.now, warning)
+        self._log.write(part, f"{self._qid}: {text}", self._now, warning)
+
+    def run(self, message: Message, program: str, reason: str) -> int:
+        account, options = self._account, self._options
+        if message.empty and not account.allow_empty:
+            raise errors.DataError("the input is empty; nothing was sent (allow_empty on would send it)")
+        prepared = self._prepare(message)
+        self._log_intake(prepared, reason)
+        secret = credentials.find(account, home=self._caller.home or None, environ=os.environ, tty=True)
+        intake = monotonic() - self._started
+        parcel = Parcel(
+            prepared.fields,
+            message.body,
+            prepared.sender or account.null_sender or b"",
+            prepared.recipients,
+            options.notify or account.dsn_notify,
+            options.ret or account.dsn_return,
+            options.envid,
+        )
+        report = deliver(parcel, Route(account, secret, console.show if options.verbose else None))
+        self._add_skipped(report, prepared)
+        result.record(self._log, self._qid, parcel, report, intake, self._now)
+        if options.errors != "q":
+            result.tell(program, report)
+        return result.exit_code(report.outcomes)
+
+    def _prepare(self, message: Message) -> Prepared:
+        account, options = self._account, self._options
+        offset = localtime(self._now).tm_gmtoff // 60
+        facts = Facts(
+            login=self._caller.login,
+            gecos=self._caller.gecos,
+            maildomain=mail_domain(account),
+            now=self._now,
+            utc_offset=offset,
+            unique=f"{self._qid}.{os.urandom(6).hex()}".encode(),
+            privacy=account.privacy,
+            sender=options.sender if account.allow_from_override else None,
+            full_name=options.full_name,
+            account_from=account.sender,
+            account_full_name=account.from_full_name,
+            sender_from_header=options.read_envelope_from or account.sender_from_header,
+            set_from_header=account.set_from_header,
+            set_date_header=account.set_date_header,
+            set_msgid_header=account.set_msgid_header,
+            undisclosed_recipients=account.undisclosed_recipients,
+        )
+        return prepare(
+            message.fields,
+            facts,
+            extract=options.extract,
+            arguments=options.recipients,
+            extract_minus_args=account.extract_minus_args,
+            bad_recipients_skip=account.bad_recipients == "skip",
+            expand=aliases_of(account),
+        )
+
+    def _log_intake(self, prepared: Prepared, reason: str) -> None:
+        sender = printable(prepared.sender, 320)
+        self.note("pickup", f"uid={self._caller.uid} from=<{sender}>")
+        identity = next((field.value for field in prepared.fields if field.name == b"message-id"), b"")
+        self.note("cleanup", f"message-id={printable(identity, 320)}")
+        for text in (*self._account.notes, *prepared.notes):
+            self.note("cleanup", f"note: {printable(text)}")
+        for ignored in self._options.ignored:
+            self.note("pickup", f"note: ignored {printable(ignored, 64)}")
+        self.note("pickup", f"note: account: {printable(reason)}")
+
+    def _add_skipped(self, report: "Report", prepared: Prepared) -> None:
+        """Report the recipients that are no addresses among those that were refused."""
+        for text, why in prepared.bad:
+            reason = f"no mail address: {why}".encode()
+            report.outcomes.append(Outcome(text, FAILED, errors.DataError.exit_code, "5.1.3", reason, "the address"))

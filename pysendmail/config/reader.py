@@ -7,7 +7,8 @@ it looks like one, and what was expected. Values are text of one octet a charact
 
 import os
 
-from pysendmail.config.words import ACTS, OLD, REFUSED, WORDS, Expected
+from pysendmail.config.values import Expected
+from pysendmail.config.words import ACTS, OLD, REFUSED, WORDS
 from pysendmail.errors import ConfigError
 
 FILE_LIMIT = 1 << 20
@@ -19,13 +20,17 @@ _DEFAULT = "default"
 
 
 class Section:
-    """The words that hold for one account, each with its value and the line where it stands."""
+    """The words that hold for one account, each with its value and the line where it stands.
 
-    __slots__ = ("line", "name", "notes", "words")
+    `headless` is the default account that begins without an `account` line.
+    """
 
-    def __init__(self, name: str, line: int) -> None:
+    __slots__ = ("headless", "line", "name", "notes", "words")
+
+    def __init__(self, name: str, line: int, headless: bool = False) -> None:
         self.name = name
         self.line = line
+        self.headless = headless
         self.words: dict[str, tuple[object, int]] = {}
         self.notes: dict[str, tuple[str, int]] = {}
 
@@ -103,14 +108,14 @@ class _Reader:
         if word == "password" or word == "passwordeval":
             self.file.secrets.add(word)
         section = self._current(line)
-        if section.line and section.words.get(word, (None, 0))[1] > section.line:
+        if section.words.get(word, (None, 0))[1] >= section.line > 0:
             section.notes[word] = "stands here a second time, and this is the one that counts", line
         section.words[word] = value, line
 
     def _current(self, line: int) -> Section:
         """Return the section that the line belongs to; above all others that is the default account."""
         if self.section is None:
-            self.section = self.file.accounts[_DEFAULT] = Section(_DEFAULT, line)
+            self.section = self.file.accounts[_DEFAULT] = Section(_DEFAULT, line, headless=True)
         return self.section
 
     def _take_structure(self, line: int, word: str, value: str) -> None:
@@ -132,11 +137,10 @@ class _Reader:
         if not name or "," in name or "#" in name:
             raise self.wrong(line, "account: expected a name, then perhaps : and the accounts that it takes over")
         if name in accounts:
-            first = accounts[name]
             hint = ""
-            if name == _DEFAULT and any(line == first.line for _, line in (*first.words.values(), *first.notes.values())):
-                hint = ' by words above the first account; if they are for all accounts write "defaults" above them'
-            raise self.wrong(line, f"account: the name was used in line {first.line}{hint}")
+            if accounts[name].headless:
+                hint = ' by words above the first account; if they are for all accounts, write "defaults" above them'
+            raise self.wrong(line, f"account: the name was used in line {accounts[name].line}{hint}")
         section = Section(name, line)
         section.inherit(self.defaults)
         for parent in parents.split(",") if colon else ():
@@ -235,12 +239,13 @@ def _check_rights(file: File, status: os.stat_result, uid: int) -> None:
     """Refuse a file with a password or a password command that somebody else could read or have written."""
     if not file.secrets:
         return
+    word = "password" if "password" in file.secrets else "passwordeval"
     if status.st_uid not in (uid, 0):
-        raise ConfigError("a password or passwordeval stands in it, but it belongs neither to you nor to root", file.place)
-    if "password" in file.secrets and status.st_mode & 0o066:
-        raise ConfigError(f"a password stands in it and others can read it: run chmod 600 {file.place}", file.place)
+        raise ConfigError(f"{word} stands in it, so it must belong to you or to root: run chown", file.place)
+    if word == "password" and status.st_mode & 0o066:
+        raise ConfigError(f"a password stands in it that others can read: run chmod 600 {file.place}", file.place)
     if status.st_mode & 0o002:
-        raise ConfigError(f"a passwordeval stands in it and others can write it: run chmod 600 {file.place}", file.place)
+        raise ConfigError(f"passwordeval stands in it and others can write it: run chmod 600 {file.place}", file.place)
 
 
 def _is_msmtp(file_name: str) -> bool:

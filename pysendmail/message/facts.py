@@ -10,13 +10,13 @@ if TYPE_CHECKING:
 class Facts:
     """The facts that complete a message; nothing in pysendmail.message asks the system for them.
 
-    login, gecos: of the user that calls (gecos as in the password file). maildomain: A-labels, qualifies names; b"" leaves
-    them as they are. now: seconds since the epoch; utc_offset: minutes east of UTC. unique: the left side of an added
-    Message-ID. sender: the text of -f, b"" for the null sender, None if there was none. full_name: the text of -F.
-    account_from, account_full_name: of the account, None if it has none. sender_from_header: without -f the From field
-    gives the envelope sender. set_…_header: "auto" adds what is missing, "on" replaces what is there, "off" does neither;
-    add_missing_from_header False turns the "auto" of From to "off". undisclosed_recipients: To and Cc are not shown.
-    privacy: an added Message-ID shows the domain of the From field rather than a maildomain nobody asked for.
+    login, gecos: of the user that calls (gecos as in the password file). maildomain: A-labels, qualifies names; b""
+    leaves them as they are. now: seconds since the epoch; utc_offset: minutes east of UTC. unique: the left side of an
+    added Message-ID. sender: the text of -f, b"" for the null sender, None if there was none. full_name: the text of
+    -F. account_from, account_full_name: of the account, None if it has none. sender_from_header: without -f the From
+    field gives the envelope sender. set_…_header: "auto" adds what is missing, "on" replaces what is there, "off" does
+    neither; add_missing_from_header False turns the "auto" of From to "off". undisclosed_recipients: To and Cc are not
+    shown. privacy: an added Message-ID shows the domain of the From field rather than a maildomain that nobody named.
     """
 
     __slots__ = (

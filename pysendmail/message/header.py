@@ -31,7 +31,7 @@ _NAME_OCTETS = bytes(octet for octet in range(33, 127) if octet != 58)
 
 
 class Field:
-    """One header field: `name` in lower case without trailing blanks, `raw` as it leaves (CRLF line ends, CRLF at the end)."""
+    """One header field: `name` in lower case without trailing blanks, `raw` as it leaves, each line ended by CRLF."""
 
     __slots__ = ("name", "raw")
 
@@ -59,11 +59,8 @@ def resent_block(fields: list[Field]) -> tuple[int, int]:
     Resending puts a block of Resent- fields on top: it ends at any other field, and where a field that a block has once
     comes again (an older block follows it directly).
     """
-    start = 0
-    for start, field in enumerate(fields):
-        if field.name.startswith(b"resent-"):
-            break
-    else:
+    start = next((at for at, field in enumerate(fields) if field.name.startswith(b"resent-")), None)
+    if start is None:
         return 0, 0
     once: set[bytes] = set()
     for end in range(start, len(fields)):
@@ -78,12 +75,24 @@ def resent_block(fields: list[Field]) -> tuple[int, int]:
 class HeaderReader:
     """Split the header from the body while the message comes in.
 
-    `fields` are complete and `rest` (the raw octets behind the header, so far as they were fed) is set once `feed` returned
-    True or `finish` was called. `complete` says that a blank line ended the header; without one `rest` begins with the line
-    that was no field. `removed` holds the mbox lines that were dropped.
+    `fields` are complete and `rest` (the raw octets behind the header, so far as they were fed) is set once `feed`
+    returned True or `finish` was called. `complete` says that a blank line ended the header; without one `rest` begins
+    with the line that was no field. `removed` holds the mbox lines that were dropped.
     """
 
-    __slots__ = ("_held", "_lines", "_name", "_open", "_over", "_pending", "_size", "complete", "fields", "removed", "rest")
+    __slots__ = (
+        "_held",
+        "_lines",
+        "_name",
+        "_open",
+        "_over",
+        "_pending",
+        "_size",
+        "complete",
+        "fields",
+        "removed",
+        "rest",
+    )
 
     def __init__(self) -> None:
         self.fields: list[Field] = []
@@ -136,7 +145,7 @@ class HeaderReader:
         return data[position:]
 
     def _take(self, raw: bytes) -> bool:
-        """Take one line; False says that it ended the header, by being the blank line (then `complete` is set) or text."""
+        """Take one line; False says that it ended the header: the blank line (then `complete` is set), or text."""
         line = _text(raw)
         if not line:
             if self._held and not self._lines:

@@ -11,8 +11,12 @@ _DOTS = "\u3002\uff0e\uff61"
 _IGNORED = frozenset(map(chr, (0xAD, 0x34F, 0x180B, 0x180C, 0x180D, 0x180F, 0x200B, 0x2060, 0x2064, 0xFEFF,
                                *range(0xFE00, 0xFE10))))
 _KEPT = "\xdf\u03c2\u200c\u200d"  # what IDNA 2008 calls deviations
-_REFUSED_CATEGORIES = ("Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp", "Zs")
-_REFUSED = "\ufffc\ufffd"
+# Control, unassigned, blanks, punctuation, currency, mathematics; other symbols pass, for names with them do exist.
+_REFUSED_CATEGORIES = frozenset(("Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp", "Zs",
+                                 "Pc", "Pd", "Pe", "Pf", "Pi", "Po", "Ps", "Sc", "Sm"))
+_PERMITTED = "\xb7\u05f3\u05f4\u0f0b\u30fb"  # punctuation in use inside words (RFC 5892 2.6)
+_REFUSED = "\u115f\u1160\u17b4\u17b5\u3164\uffa0\ufffc\ufffd"  # letters that cannot be seen, and replacements
+_CAPITAL_SHARP_S = "\u1e9e"
 _LDH = "abcdefghijklmnopqrstuvwxyz0123456789-_"
 _VIRAMA = 9
 _MOST_OCTETS = 1024  # a name in the DNS has 255 at most; Punycode takes the square of the length
@@ -51,15 +55,9 @@ def _mapped(label: str) -> str:
     """Fold case and compatibility forms, drop what UTS 46 ignores."""
     from unicodedata import normalize
 
-    folded = "".join([_folded(character) for character in normalize("NFKC", label) if character not in _IGNORED])
-    return normalize("NFKC", folded)
-
-
-def _folded(character: str) -> str:
-    # One character at a time: lower() of a whole word would make a final sigma where there was a capital one.
-    if character in _KEPT:
-        return character
-    return "\xdf" if character == "\u1e9e" else character.casefold()
+    folded = [character if character in _KEPT else "\xdf" if character == _CAPITAL_SHARP_S
+              else normalize("NFKC", character).casefold() for character in label if character not in _IGNORED]
+    return normalize("NFKC", "".join(folded))
 
 
 def _check(label: str) -> None:
@@ -78,7 +76,7 @@ def _check(label: str) -> None:
         elif character.isascii():
             if character not in _LDH:
                 raise ValueError(f"code point U+{ord(character):04X}")
-        elif category(character) in _REFUSED_CATEGORIES or character in _REFUSED:
+        elif character in _REFUSED or (category(character) in _REFUSED_CATEGORIES and character not in _PERMITTED):
             raise ValueError(f"code point U+{ord(character):04X}")
 
 

@@ -27,6 +27,7 @@ LEAF, MULTIPART, MESSAGE, OUTSIDE = range(4)
 MAX_DEPTH = 100
 MAX_PART_HEADER = 1 << 20
 _LONGEST_DELIMITER = 998
+_ENOUGH = 1000  # octets of a line that show whether it belongs to a header
 _NAME_OCTETS = bytes(octet for octet in range(33, 127) if octet != 58)
 _IDENTITY = (b"", b"7bit", b"8bit", b"binary")
 _DESCENDED = (b"message/rfc822", b"message/news")
@@ -66,6 +67,7 @@ class Entity:
         elif self.media in _DESCENDED and self.encoding in _IDENTITY:
             self.kind = MESSAGE
         if any(other != types[0] for other in types) and any(_composite(other[0]) for other in types):
+            self.kind = LEAF
             self.sealed = "a part with two different Content-Type fields"
         elif self.media in (b"application/pkcs7-mime", b"application/x-pkcs7-mime"):
             self.sealed = "a part that is signed or encrypted (%s)" % self.media.decode()
@@ -211,26 +213,28 @@ class _Reader:
 
     def header(self, delimiters: dict[bytes, tuple[int, bool]]) -> tuple[list[bytes], bytes]:
         """Read the lines of a header; return them and the empty line, b"" if something else ended the header."""
-        lines = []
-        size = 0
+        lines: list[bytes] = []
+        room = MAX_PART_HEADER
         while True:
-            end = self._data.find(b"\r\n", self._at) + 2
-            if end == 1:
-                size_now = size + len(self._data) - self._at
-                if size_now <= MAX_PART_HEADER and self._fill():
-                    continue
-                end = len(self._data)  # only at the end of a text that lacks its last CRLF
-            else:
-                size_now = size + end - self._at
-            if size_now > MAX_PART_HEADER:
-                raise errors.DataError(f"the header of a part is larger than {MAX_PART_HEADER >> 20} MiB")
-            line = self._data[self._at : end]
+            end = self._line_end()
+            line = self._data[self._at : min(end, self._at + _ENOUGH)]
             if line == b"\r\n":
                 return lines, self._take(end)
             if not _is_header_line(line, delimiters):
                 return lines, b""
+            while end == len(self._data) and not self._data.endswith(b"\r\n") and end - self._at <= room and self._fill():
+                end = self._line_end()
+            room -= end - self._at
+            if room < 0:
+                raise errors.DataError(f"the header of a part is larger than {MAX_PART_HEADER >> 20} MiB")
             lines.append(self._take(end))
-            size = size_now
+
+    def _line_end(self) -> int:
+        """Return where the line ends, CRLF included, or the end of the buffer if that shows enough of a longer line."""
+        while (end := self._data.find(b"\r\n", self._at)) < 0 and len(self._data) - self._at < _ENOUGH:
+            if not self._fill():
+                break
+        return end + 2 if end >= 0 else len(self._data)
 
     def text(self, delimiters: dict[bytes, tuple[int, bool]]) -> "Iterator[bytes]":
         """Yield what stands before the next delimiter line or the end.
@@ -246,7 +250,7 @@ class _Reader:
             else:
                 stop = start
                 end = self._data.find(b"\r\n", start + 4)
-                if end < 0 and len(self._data) - start > _LONGEST_DELIMITER:
+                if end < 0 and len(self._data) - start > _LONGEST_DELIMITER + 1:  # its CR may be there already
                     search = start + 4
                     continue
                 if end >= 0:

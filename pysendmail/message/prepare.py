@@ -1,10 +1,10 @@
 """From the header as it came and the facts of the submission to the envelope and the header as it leaves.
 
-BCC AND THE ENVELOPE. Recipients are read before anything is removed, and from fields only, never from text. Each address
-field is parsed once; what the parser found serves for the recipients and for the repair of the field itself.
+Recipients are read before anything is removed, and from fields only, never from text. Each address field is parsed
+once: what the parser found serves for the recipients and for the repair of the field itself.
 
-THE RESENT BLOCK. Resending puts Resent- fields on top of a message and leaves the rest alone. If the first block of them
-names recipients, these are the recipients; and it is this block that is completed.
+Resending puts a block of Resent- fields on top of a message and leaves the rest alone. If the first such block names
+recipients, these are the recipients; and it is this block that is completed.
 """
 
 from pysendmail import errors

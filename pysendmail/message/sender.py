@@ -1,5 +1,6 @@
 """Who sends: the reverse-path of the envelope, and the address and name that an added From field shows."""
 
+from pysendmail import errors
 from pysendmail.message import address
 from pysendmail.message.facts import Facts
 from pysendmail.message.header import Field, resent_block
@@ -49,7 +50,7 @@ def choose(fields: list[Field], facts: Facts) -> Sender:
 
 
 def from_mailbox(fields: list[Field]) -> "Mailbox | None":
-    """Find the mailbox that answers for the message: in Resent-From of the first resent block, else in the first From."""
+    """Find who answers for the message: the first mailbox of Resent-From in the first resent block, else of From."""
     start, end = resent_block(fields)
     for name, among in ((b"resent-from", fields[start:end]), (b"from", fields)):
         for field in among:
@@ -64,10 +65,15 @@ def from_mailbox(fields: list[Field]) -> "Mailbox | None":
 def header_from(fields: list[Field]) -> bytes | None:
     """Return the address of the From field (of Resent-From in a resent message) as for an envelope; None without one.
 
-    An unqualified address stays unqualified.
+    An unqualified address stays unqualified, and a domain that has no A-labels as it is.
     """
     mailbox = from_mailbox(fields)
-    return canonical(mailbox, b"") if mailbox else None
+    if mailbox is None:
+        return None
+    try:
+        return canonical(mailbox, b"")
+    except errors.DataError:
+        return mailbox.address
 
 
 def canonical(mailbox: "Mailbox", maildomain: bytes) -> bytes:
@@ -91,7 +97,11 @@ def domain_of(full: bytes) -> bytes:
 
 def _default(facts: Facts) -> tuple[bytes, bool]:
     """Return the address of a caller who names none, and whether it had to be made of the login."""
-    mailbox = address.parse_sender(facts.account_from)[0] if facts.account_from else None
-    if mailbox is not None:
-        return canonical(mailbox, facts.maildomain), False
+    if facts.account_from:
+        try:
+            mailbox, _ = address.parse_sender(facts.account_from)
+            if mailbox is not None:
+                return canonical(mailbox, facts.maildomain), False
+        except errors.DataError as error:
+            raise errors.ConfigError(f"the account's from: {error.text}") from None
     return canonical(address.Mailbox(facts.login, b"", 0, 0), facts.maildomain), True

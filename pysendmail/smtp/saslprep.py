@@ -31,8 +31,9 @@ def _prepare(text: str, what: str, stored: bool) -> str:
     import stringprep
     from unicodedata import ucd_3_2_0
 
-    kept = [character for character in text if not stringprep.in_table_b1(character)]
-    mapped = "".join(" " if stringprep.in_table_c12(character) else character for character in kept)
+    # U+200B is in both tables; that it is a blank is what other implementations decided.
+    spaced = "".join(" " if stringprep.in_table_c12(character) else character for character in text)
+    mapped = "".join(character for character in spaced if not stringprep.in_table_b1(character))
     text = ucd_3_2_0.normalize("NFKC", mapped)
     prohibited: tuple[Callable[[str], bool], ...] = (
         stringprep.in_table_c12,

@@ -17,7 +17,7 @@ from tests.smarthost import Authority
 
 ROOTS = pathlib.Path(__file__).with_name("roots.sh")
 USER = "tester"
-PASSWORD = "Tr0ub4dor&3 for-real-servers"
+PASSWORD = "Tr0ub4dor&3=real%servers"
 REFUSED = "refused@example.org"
 
 # What a server may put on top of a message that it delivers.

@@ -1,0 +1,328 @@
+"""How the values of configuration words are read.
+
+A value is text of one octet a character (latin-1), so that nothing is lost on the way to bytes. A converter raises
+`Expected` with what the value should have been, and never repeats the value: it may be a secret, or no configuration.
+"""
+
+_HOST_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")
+_NOT_IN_ADDRESS = frozenset(' \t,;:<>()"\\@')
+MECHANISMS = {
+    "plain", "login", "cram-md5", "scram-sha-1", "scram-sha-1-plus", "scram-sha-256", "scram-sha-256-plus",
+    "xoauth2", "oauthbearer", "external",
+}  # fmt: skip
+
+
+class Expected(Exception):
+    """Say what a value should have been; its text follows the word "expected"."""
+
+
+def flag(value: str) -> bool:
+    """Read on or off; no value at all means on, as in msmtp."""
+    low = value.lower()
+    if low == "on" or not low:
+        return True
+    if low == "off":
+        return False
+    raise Expected("on or off")
+
+
+def number(value: str, lowest: int, highest: int, expected: str) -> int:
+    """Read a decimal number; a leading zero is refused, because msmtp takes such a number for octal."""
+    if value.isascii() and value.isdecimal() and len(value) < 12 and (value[0] != "0" or value == "0"):
+        result = int(value)
+        if lowest <= result <= highest:
+            return result
+    raise Expected(expected)
+
+
+def port(value: str) -> int:
+    """Read a port."""
+    return number(value, 1, 65535, "a number from 1 to 65535")
+
+
+def recipients(value: str) -> int:
+    """Read how many recipients one transaction takes."""
+    return number(value, 1, 1_000_000, "a number from 1 to 1000000")
+
+
+def seconds(value: str) -> float | None:
+    """Read a time in seconds; None for off."""
+    if value.lower() == "off":
+        return None
+    return float(number(value, 1, 86400, "off, or seconds from 1 to 86400"))
+
+
+def host(value: str) -> str:
+    """Read a host name or IP address; a name of other letters becomes A-labels."""
+    bare = value[1:-1] if value[:1] == "[" and value[-1:] == "]" else value
+    if ":" in bare:
+        return address(bare)
+    return _name(bare)
+
+
+def _name(value: str) -> str:
+    """Check a host name or domain; it goes into commands and log lines, so only the characters of names are let in."""
+    if not value.isascii():
+        value = _to_ascii(value)
+    value = value.removesuffix(".")
+    if not value or len(value) > 255 or not _HOST_CHARACTERS.issuperset(value) or value[0] in ".-" or ".." in value:
+        raise Expected("a host name or an IP address")
+    return value
+
+
+def optional_host(value: str) -> str | None:
+    """Read a host name or IP address; no value takes it back."""
+    return host(value) if value else None
+
+
+def _to_ascii(name: str) -> str:
+    from pysendmail.errors import DataError
+    from pysendmail.message.address import domain_to_ascii
+
+    try:
+        return domain_to_ascii(name.encode("latin-1")).decode("ascii")
+    except (DataError, UnicodeError):
+        raise Expected("a host name or an IP address") from None
+
+
+def address(value: str) -> str:
+    """Read an IP address, IPv6 perhaps with the name of its interface."""
+    import _socket
+
+    bare, _, zone = value.partition("%")
+    try:
+        _socket.inet_pton(_socket.AF_INET6 if ":" in bare else _socket.AF_INET, bare)
+    except (OSError, ValueError):
+        raise Expected("an IP address") from None
+    if ("%" in value and not zone) or not _HOST_CHARACTERS.issuperset(zone):
+        raise Expected("an IP address")
+    return value
+
+
+def optional_address(value: str) -> str | None:
+    """Read an IP address; no value takes it back."""
+    return address(value) if value else None
+
+
+def greeting(value: str) -> str | None:
+    """Read the name for EHLO: a host name, an address literal in brackets, or a text with %H or %M in it."""
+    if not value:
+        return None
+    if value[0] == "[" and value[-1] == "]":
+        address(value[1:-1].removeprefix("IPv6:"))
+        return value
+    if "%" not in value:
+        return _name(value)
+    _name(value.replace("%H", "h").replace("%M", "m"))
+    return value
+
+
+def domain(value: str) -> bytes | None:
+    """Read a mail domain; letters beyond ASCII stay, since domains are converted where they are used."""
+    if not value:
+        return None
+    name = _name(value)
+    return name.encode("ascii") if value.isascii() else value.encode("latin-1")
+
+
+def path(value: str) -> str | None:
+    """Read a file name, absolute or under ~/ (which the reader replaces); no value takes it back."""
+    if not value:
+        return None
+    if value[0] != "/" and value[:2] != "~/":
+        raise Expected("a path that begins with / or ~/")
+    import os
+
+    return os.fsdecode(value.encode("latin-1"))
+
+
+def trust(value: str) -> str | None:
+    """Read a file or folder of authorities, or None for the system's; no value at all means that none is trusted."""
+    if value == "system":
+        return None
+    return path(value) or ""
+
+
+def log_file(value: str) -> str | None:
+    """Read the name of a log file; standard output is none, since success is silent there."""
+    if value == "-":
+        raise Expected("a path; /dev/stderr is one, standard output is not offered")
+    return path(value)
+
+
+def text(value: str) -> bytes | None:
+    """Read any text; no value takes it back."""
+    return value.encode("latin-1") or None
+
+
+def sender(value: str) -> bytes | None:
+    """Read one mail address (or a pattern of addresses), with or without angle brackets; no value takes it back."""
+    if not value:
+        return None
+    bare = value[1:-1] if value[0] == "<" and value[-1] == ">" else value
+    if '"' in bare:
+        _quoted(bare)
+        return bare.encode("latin-1")
+    local, at, name = bare.partition("@")
+    if name[:1] == "[" and name[-1:] == "]":
+        name = name.replace(":", "")
+    if not local or (at and not name) or not _NOT_IN_ADDRESS.isdisjoint(local) or not _NOT_IN_ADDRESS.isdisjoint(name):
+        raise Expected("one mail address")
+    return bare.encode("latin-1")
+
+
+def is_pattern(value: bytes) -> bool:
+    """Tell whether a value of `from` is a pattern; brackets around a whole domain are an address literal."""
+    local, _, domain = value.partition(b"@")
+    return b"*" in value or b"?" in value or b"[" in local or domain.find(b"[") > 0
+
+
+def _quoted(value: str) -> None:
+    """Check an address whose local part is quoted."""
+    from pysendmail.message.address import parse
+
+    found = parse(value.encode("latin-1"))
+    if found.errors or len(found.mailboxes) != 1:
+        raise Expected("one mail address")
+
+
+def tls(value: str) -> str:
+    """Read whether TLS is used."""
+    return "opportunistic" if value.lower() == "opportunistic" else _choice(value or "on", "on", "off", "opportunistic")
+
+
+def login(value: str) -> bool | bytes:
+    """Read whether to log in, or the one mechanism to do it with, in capitals."""
+    low = value.lower()
+    if low in MECHANISMS:
+        return low.upper().encode("ascii")
+    try:
+        return flag(value)
+    except Expected:
+        raise Expected("on, off or one of " + ", ".join(sorted(MECHANISMS))) from None
+
+
+def _choice(value: str, *choices: str) -> str:
+    low = value.lower()
+    if low in choices:
+        return low
+    raise Expected(", ".join(choices[:-1]) + " or " + choices[-1])
+
+
+def version(value: str) -> str:
+    """Read the least version of TLS."""
+    return "TLS" + _choice(value.lower().removeprefix("tls").removeprefix("v"), "1.2", "1.3")
+
+
+def fingerprint(value: str) -> str | None:
+    """Read pins, parted by blanks: the digest of a certificate in hexadecimal, or spki: and that of its public key."""
+    return " ".join([_pin(word) for word in value.split()]) or None
+
+
+def _pin(word: str) -> str:
+    """Write one pin in lower-case hexadecimal without colons; `sha256/` is how browsers wrote the pins of keys."""
+    from binascii import Error, a2b_base64
+
+    digits = word.lower().removeprefix("spki:").replace(":", "")
+    key = word[:5].lower() == "spki:"
+    try:
+        if word[:7].lower() == "sha256/":
+            digits, key = a2b_base64(word[7:].lstrip("/"), strict_mode=True).hex(), True
+        size = len(bytes.fromhex(digits))
+    except (Error, ValueError):
+        size = 0
+    if size == 32 or (size == 20 and not key):
+        return ("spki:" if key else "") + digits
+    raise Expected("the SHA-256 fingerprint of a certificate, or spki: and that of its public key, in hexadecimal")
+
+
+def facility(value: str) -> str | None:
+    """Read the facility of syslog; None for off."""
+    name = value.upper()
+    if name == "OFF":
+        return None
+    if name in ("ON", ""):
+        return "LOG_MAIL"
+    if name in ("LOG_MAIL", "LOG_USER", "LOG_DAEMON") or (name[:9] == "LOG_LOCAL" and name[9:] in tuple("01234567")):
+        return name
+    raise Expected("on, off, LOG_MAIL, LOG_USER, LOG_DAEMON or LOG_LOCAL0 to LOG_LOCAL7")
+
+
+def from_header(value: str) -> str:
+    """Read when a From field is written."""
+    return _choice(value or "auto", "auto", "on", "off")
+
+
+def auto_header(value: str) -> str:
+    """Read whether a missing field is added."""
+    return _choice(value or "auto", "auto", "off")
+
+
+def missing_header(value: str) -> str:
+    """Read msmtp's older way to say whether a missing field is added."""
+    return "auto" if flag(value) else "off"
+
+
+def notify(value: str) -> bytes | None:
+    """Read when reports are wanted (RFC 3461 section 4.1), in the order of the command line's -N; None for off."""
+    asked = [word.strip() for word in value.lower().split(",")]
+    if asked == ["off"]:
+        return None
+    if asked == ["never"]:
+        return b"NEVER"
+    if asked == [""] or not {"success", "failure", "delay"}.issuperset(asked):
+        raise Expected("off, never or a list of failure, delay and success")
+    return b",".join([name for name in (b"SUCCESS", b"FAILURE", b"DELAY") if name.decode().lower() in asked])
+
+
+def returned(value: str) -> bytes | None:
+    """Read how much a report brings back (RFC 3461 section 4.3); None for off."""
+    try:
+        return {"off": None, "headers": b"HDRS", "hdrs": b"HDRS", "full": b"FULL"}[value.lower()]
+    except KeyError:
+        raise Expected("off, headers or full") from None
+
+
+def bad_recipients(value: str) -> str:
+    """Read what becomes of a message of whose recipients one is no address."""
+    return _choice(value, "refuse", "skip")
+
+
+# What is looked at for words that do not act: whether there is anything to say about the value.
+
+
+def negated(value: str) -> bool:
+    """Tell whether the word is off; for the words of which the opposite is meant too."""
+    return not flag(value)
+
+
+def empty_is_fine(value: str) -> bool:
+    """Tell whether the word has a value."""
+    return bool(value)
+
+
+def not_off(value: str) -> bool:
+    """Tell whether the value is anything but off."""
+    return value.lower() != "off"
+
+
+def not_smtp(value: str) -> bool:
+    """Tell whether the protocol is another."""
+    return _choice(value, "smtp", "lmtp") == "lmtp"
+
+
+def not_interactive(value: str) -> bool:
+    """Tell whether the delivery mode needs a queue."""
+    return _choice(value, "interactive", "background", "queue") != "interactive"
+
+
+def any_value(value: str) -> bool:
+    """Take any value."""
+    return True
+
+
+def small_prime(value: str) -> bool:
+    """Take bits that every build of OpenSSL asks for at least; more would be a promise that nobody keeps."""
+    if value:
+        number(value, 1, 1024, "at most 1024; where more is asked for, tls_min_version 1.3 does it")
+    return bool(value)

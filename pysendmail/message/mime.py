@@ -1,0 +1,173 @@
+"""Re-encode a message without loss, part by part, for a server that cannot take it as it is.
+
+Two passes over the body: the first finds what each part holds and decides, one octet a part; the second writes. Only
+parts that need it change (8-bit text the server does not take, NUL, lines over 998 octets), and of their header only
+what says how they are encoded; a Content-Type that is there stays byte for byte.
+
+What carries no encoding of its own:
+* A multipart, a message in a part: never encoded themselves, only what is in them. Their `8bit` becomes `7bit`.
+* The text before a multipart's first delimiter and after its last, which no reader shows: it is written in
+  quoted-printable all the same, so that every octet can be recovered and no message fails for it.
+* What is signed or encrypted (multipart/signed, application/pkcs7-mime), the other message types (RFC 2046 section
+  5.2), and text that says it is encoded and is not: the message fails rather than change its meaning.
+"""
+
+from pysendmail import errors
+from pysendmail.message import mime_scan, transfer
+from pysendmail.message.body import Body, BodyWriter, Survey
+from pysendmail.message.header import Field, make
+from pysendmail.message.mime_scan import DELIMITER, END, HEADER, LEAF, MESSAGE, MULTIPART, TEXT, Entity, scan
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["reencode"]
+
+_KEEP, _QUOTED, _BASE64, _MEND, _WRAP, _UNLABELLED = range(6)
+_LABELS = {_QUOTED: b"quoted-printable", _BASE64: b"base64"}
+_CHARSETS = (b"", b"us-ascii", b"utf-8", b"unknown-8bit")  # RFC 1428 for the last
+_CHARSET_SHIFT = 4
+_LINE = 998
+_PLAIN = bytes(octet for octet in range(32, 127) if octet != 61) + b"\t\r\n"
+# Types of `message` that may be encoded like any leaf (RFC 6532 section 3.7, RFC 6533).
+_ENCODABLE = b"message/global"
+
+
+def reencode(
+    fields: list[Field], body: Body, *, eight_bit_ok: bool, new_writer: "Callable[[], BodyWriter]"
+) -> tuple[list[Field], Body]:
+    """Return header and body with everything in them encoded that the server cannot take (RFC 2045, RFC 6152).
+
+    NUL and lines over 998 octets always are, 8-bit octets unless `eight_bit_ok`. The given body stays as it is and open;
+    it is returned itself if nothing has to change. Raises DataError where no encoding is without loss.
+    """
+    if not _trouble(body, eight_bit_ok):
+        return fields, body
+    plan = _plan(fields, body, eight_bit_ok)
+    writer = new_writer()
+    done = _write(fields, body, plan, writer, eight_bit_ok)
+    result = writer.finish()
+    if _trouble(result, eight_bit_ok):
+        raise errors.DataError("the MIME structure of the message is malformed where it would have to be re-encoded")
+    return done, result
+
+
+class _Census(Survey):
+    """Facts about one part; `escapes`: octets that quoted-printable would escape; `utf8`: it is ASCII or UTF-8."""
+
+    __slots__ = ("_decode", "escapes", "utf8")
+
+    def __init__(self, named_charset: bool) -> None:
+        super().__init__()
+        self.escapes = 0
+        self.utf8 = not named_charset
+        if self.utf8:
+            import codecs
+
+            self._decode = codecs.getincrementaldecoder("utf-8")().decode
+
+    def add(self, data: bytes) -> None:
+        super().add(data)
+        self.escapes += len(data.translate(None, _PLAIN))
+        if self.utf8 and self.eight_bit:
+            self._check(data, False)
+
+    def finish(self) -> None:
+        super().finish()
+        if self.utf8 and self.eight_bit:
+            self._check(b"", True)
+
+    def _check(self, data: bytes, final: bool) -> None:
+        try:
+            self._decode(data, final)
+        except UnicodeDecodeError:
+            self.utf8 = False
+
+
+def _trouble(facts: Survey | Body, eight_bit_ok: bool) -> str:
+    """Name what the server cannot take, "" if it can take all."""
+    if facts.eight_bit and not eight_bit_ok:
+        return "8-bit text, which the server does not take"
+    if facts.nul:
+        return "NUL octets"
+    return f"a line of over {_LINE} octets" if facts.long_line else ""
+
+
+def _plan(fields: list[Field], body: Body, eight_bit_ok: bool) -> bytearray:
+    """Decide for each entity, in order, what becomes of its text: the kind of encoding, and a charset to be named."""
+    plan = bytearray()
+    census = _Census(True)
+    for event, data, entity in scan(body.chunks(), fields):
+        if event == TEXT:
+            census.add(data)
+        elif entity is None:
+            continue
+        elif event == HEADER:
+            census = _Census(entity.typed)
+        elif event == END:
+            census.finish()
+            trouble = _trouble(census, eight_bit_ok)
+            plan.append(_decide(entity, census, trouble) if trouble else _KEEP)
+    return plan
+
+
+def _decide(entity: Entity, census: _Census, trouble: str) -> int:
+    if entity.sealed:
+        raise errors.DataError(f"{entity.sealed} holds {trouble}; re-encoding would break it")
+    if entity.kind != LEAF:
+        return _UNLABELLED
+    if len(set(entity.encodings) - set(mime_scan.IDENTITY)) > (entity.encoding not in mime_scan.IDENTITY):
+        raise errors.DataError(f"a part with {trouble} has two different Content-Transfer-Encoding fields")
+    if entity.encoding == b"quoted-printable":
+        return _MEND
+    if entity.encoding == b"base64":
+        if census.eight_bit or census.nul:
+            raise errors.DataError("a base64 part holds octets that are not base64, which cannot be sent without loss")
+        return _WRAP
+    media = entity.media.decode("ascii", "backslashreplace")
+    if entity.encoding.startswith(b"x-") or b"uue" in entity.encoding or b"uuc" in entity.encoding:
+        raise errors.DataError(f"a part with {trouble} has an unknown Content-Transfer-Encoding")
+    if media.startswith("message/") and not entity.media.startswith(_ENCODABLE):
+        raise errors.DataError(f"a part of type {media} holds {trouble}, and that type may not be encoded")
+    return _choose(entity, census)
+
+
+def _choose(entity: Entity, census: _Census) -> int:
+    """Choose by length; but text stays legible and its lines lines, unless there is hardly a plain octet in it."""
+    if census.nul:
+        code = _BASE64
+    elif not entity.typed or entity.media.startswith(b"multipart/"):
+        code = _QUOTED
+    elif entity.media.startswith(b"text/"):
+        code = _BASE64 if census.escapes * 4 > census.size * 3 else _QUOTED
+    else:
+        quoted = census.size + 2 * census.escapes
+        code = _QUOTED if quoted * 78 // 75 <= census.size * 78 // 57 else _BASE64
+    charset = 0
+    if not entity.typed:
+        charset = 3 if not census.utf8 else 2 if census.eight_bit else 1
+    return code | charset << _CHARSET_SHIFT
+
+
+def _write(
+    fields: list[Field], body: Body, plan: bytearray, writer: BodyWriter, eight_bit_ok: bool
+) -> list[Field]:
+    """Write the body as planned; return the new fields of the message."""
+    encoder = transfer.Encoder()
+    for event, data, entity in scan(body.chunks(), fields):
+        if event == TEXT:
+            writer.add_wire(encoder.encode(data))
+        elif event == DELIMITER or entity is None:
+            writer.add_wire(data)
+        elif event == END:
+            writer.add_wire(encoder.finish())
+        else:
+            code = plan[entity.index]
+            encoder = _encoder(code & 15, entity)
+            header = _relabelled(entity, code, eight_bit_ok)
+            if entity.index == 0:
+                fields_done = header
+            else:
+                ...
+    return fields_done
