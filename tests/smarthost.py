@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import logging
 import pathlib
 import socket
 import ssl
@@ -10,6 +11,9 @@ from typing import Any
 
 import trustme
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+
+# aiosmtpd warns of its own session attribute at every login
+logging.getLogger("mail.log").setLevel(logging.ERROR)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,5 +132,6 @@ class Smarthost:
         login = session.auth_data.login.decode() if session.auth_data else None
         options = list(envelope.mail_options) + list(envelope.rcpt_options)
         data = envelope.original_content or b""
-        self.received.append(Received(envelope.mail_from or "", list(envelope.rcpt_tos), options, data, tls, login))
+        sender = (envelope.mail_from or "").removeprefix("<").removesuffix(">")  # the null sender comes as <>
+        self.received.append(Received(sender, list(envelope.rcpt_tos), options, data, tls, login))
         return "250 2.0.0 kept"

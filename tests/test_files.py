@@ -72,7 +72,7 @@ def test_the_tree_speaks_of_itself_only() -> None:
 def test_the_gate_knows_what_is_foreign() -> None:
     root = pathlib.Path("/place/tree")
     assert foreign("see /place/notes", root) == ["/place/"]
-    assert foreign("for issue " + "#7", root) == ["issue #7"]
+    assert foreign("for issue " + "#7", root) == ["issue #" + "7"]
     assert foreign("mount $home/place/upper", root) == []
     assert foreign("issue a new ticket; /var/tmp", root) == []
     assert foreign("/home/alice/.netrc", pathlib.Path("/home/bob/tree")) == []

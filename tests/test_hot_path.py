@@ -13,18 +13,24 @@ from tests.smarthost import Smarthost, make_authority
 CHEAP = {
     "_abc", "_collections", "_collections_abc", "_signal", "_socket", "_ssl", "_stat", "_thread", "abc", "binascii",
     "errno", "genericpath", "os", "os.path", "posix", "posixpath", "pwd", "select", "stat", "sys", "syslog", "time",
-    "_locale", "_struct", "zlib", "termios",
+    "resource",
 }  # fmt: skip
 
 # The modules of ours that one message through STARTTLS and AUTH needs, in the order of the alphabet.
 ORDINARY = """
 pysendmail
 pysendmail.command
+pysendmail.command.console
+pysendmail.command.identity
+pysendmail.command.intake
+pysendmail.command.main
+pysendmail.command.result
 pysendmail.command.submit
 pysendmail.config
 pysendmail.config.accounts
 pysendmail.config.credentials
 pysendmail.config.reader
+pysendmail.config.values
 pysendmail.config.words
 pysendmail.delivery
 pysendmail.delivery.connect
@@ -33,16 +39,21 @@ pysendmail.delivery.link
 pysendmail.delivery.security
 pysendmail.delivery.session
 pysendmail.delivery.tls
+pysendmail.delivery.tls_context
+pysendmail.delivery.tls_files
 pysendmail.entry
 pysendmail.errors
 pysendmail.log
 pysendmail.message
 pysendmail.message.address
 pysendmail.message.body
+pysendmail.message.facts
+pysendmail.message.fixups
 pysendmail.message.header
 pysendmail.message.prepare
+pysendmail.message.recipients
 pysendmail.message.render
-pysendmail.message.tokens
+pysendmail.message.sender
 pysendmail.options
 pysendmail.smtp
 pysendmail.smtp.client
@@ -134,5 +145,5 @@ def test_the_ordinary_delivery_loads_exactly_the_listed_modules(tmp_path: pathli
         smarthost.stop()
     code, *loaded = report.read_text().split()
     assert (code, [m.recipients for m in smarthost.received]) == ("0", [["bob@example.net"]])
-    assert {name for name in loaded if not name.startswith("pysendmail")} <= CHEAP
+    assert sorted(name for name in loaded if not name.startswith("pysendmail") and name not in CHEAP) == []
     assert [name for name in loaded if name.startswith("pysendmail")] == ORDINARY

@@ -1,4 +1,4 @@
-"""`make install` puts the command below any prefix, the same way each time, and `make uninstall` takes it away again."""
+"""`make install` puts the command below any prefix, the same each time, and `make uninstall` takes it away again."""
 
 import marshal
 import os

@@ -85,8 +85,9 @@ class Account:
         for word, default in _PLAIN:
             setattr(self, word, words[word][0] if word in words else default)
         self.sender = _sender_of(file, section)
-        self.timeout_written = words.get("timeout", (None,))[0] is not None
-        self.timeout = float(str(words["timeout"][0])) if self.timeout_written else _TIMEOUT
+        timeout = words.get("timeout", (None,))[0]
+        self.timeout_written = isinstance(timeout, float)
+        self.timeout = timeout if isinstance(timeout, float) else _TIMEOUT
         self.auth: bool | bytes = self.user is not None
         self._set_msmtp_defaults(file)
         if "auth" in words:
@@ -126,7 +127,7 @@ class Account:
 
     def _settle(self) -> None:
         """Fill in what follows from other words."""
-        if self.port == 465 and not self.written("tls_starttls"):
+        if self.port == 465 and self.tls == "on" and not self.written("tls_starttls"):
             self.tls_starttls = False  # that port speaks TLS from the first octet on (RFC 8314), nothing else works
         if not self.port:
             self.port = 25 if self.tls == "off" else 587 if self.tls_starttls else 465

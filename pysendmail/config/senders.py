@@ -16,10 +16,24 @@ def best(candidates: "Iterable[bytes | None]", address: bytes) -> int | None:
     found = None
     found_rank = (0, 0)
     for index, candidate in enumerate(candidates):
-        rank = _rank(candidate, address) if candidate else (0, 0)
+        rank = _rank(_in_ascii(candidate), address) if candidate else (0, 0)
         if rank > found_rank:
             found, found_rank = index, rank
     return found
+
+
+def _in_ascii(address: bytes) -> bytes:
+    """Write the domain as the addresses of messages have it, in A-labels."""
+    if address.isascii():
+        return address
+    from pysendmail.errors import DataError
+    from pysendmail.message.address import domain_to_ascii
+
+    local, at, domain = address.rpartition(b"@")
+    try:
+        return local + at + domain_to_ascii(domain)
+    except DataError:
+        return address  # a pattern, perhaps
 
 
 def _rank(candidate: bytes, address: bytes) -> tuple[int, int]:
@@ -42,7 +56,7 @@ def _folded(address: bytes) -> tuple[bytes, bytes]:
 
 
 def fits(pattern: str, text: str) -> bool:
-    """Match a pattern of the shell's kind: `*`, `?`, and sets in brackets; the time is at most the lengths multiplied."""
+    """Match a pattern of the shell's kind: `*`, `?` and sets in brackets; it takes at most both lengths multiplied."""
     parts = _parts(pattern)
     at = place = 0
     star, after_star = -1, 0

@@ -55,9 +55,12 @@ def seconds(value: str) -> float | None:
 def host(value: str) -> str:
     """Read a host name or IP address; a name of other letters becomes A-labels."""
     bare = value[1:-1] if value[:1] == "[" and value[-1:] == "]" else value
-    if ":" in bare:
+    if ":" not in bare:
+        return _name(bare)
+    try:
         return address(bare)
-    return _name(bare)
+    except Expected:
+        raise Expected("a host name or an IP address (a port has its own word)") from None
 
 
 def _name(value: str) -> str:
@@ -177,6 +180,14 @@ def is_pattern(value: bytes) -> bool:
     return b"*" in value or b"?" in value or b"[" in local or domain.find(b"[") > 0
 
 
+def mailbox(value: str) -> bytes | None:
+    """Read one mail address with its domain; no value takes it back."""
+    address = sender(value)
+    if address is not None and (b"@" not in address or is_pattern(address)):
+        raise Expected("one mail address with its domain")
+    return address
+
+
 def _quoted(value: str) -> None:
     """Check an address whose local part is quoted."""
     from pysendmail.message.address import parse
@@ -188,7 +199,7 @@ def _quoted(value: str) -> None:
 
 def tls(value: str) -> str:
     """Read whether TLS is used."""
-    return "opportunistic" if value.lower() == "opportunistic" else _choice(value or "on", "on", "off", "opportunistic")
+    return _choice(value or "on", "on", "off", "opportunistic")
 
 
 def login(value: str) -> bool | bytes:

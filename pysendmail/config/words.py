@@ -15,7 +15,6 @@ ACTS, OLD, NOTED, REFUSED = range(4)
 
 _QUEUE = "has no effect: this release has no queue"
 _DAEMON = "has no effect: this release has no daemon"
-_NO_PROXY = "connections through a proxy are not offered"
 
 # word: (ACTS, converter, default), (OLD, converter, the word that acts) or (NOTED or REFUSED, what is looked at, text)
 WORDS: "dict[str, tuple[int, Callable[[str], object], object]]" = {
@@ -48,7 +47,7 @@ WORDS: "dict[str, tuple[int, Callable[[str], object], object]]" = {
     "allow_from_override": (ACTS, values.flag, True),
     "auto_from": (ACTS, values.flag, False),
     "maildomain": (ACTS, values.domain, None),
-    "null_sender": (ACTS, values.sender, None),
+    "null_sender": (ACTS, values.mailbox, None),
     "sender_from_header": (ACTS, values.flag, False),
     "aliases": (ACTS, values.path, None),
     "bad_recipients": (ACTS, values.bad_recipients, "refuse"),
@@ -85,7 +84,7 @@ WORDS: "dict[str, tuple[int, Callable[[str], object], object]]" = {
     "eval": (REFUSED, values.any_value, "commands are not run while the file is read; see passwordeval"),
     "protocol": (REFUSED, values.not_smtp, "LMTP is not offered"),
     "socket": (REFUSED, values.empty_is_fine, "local sockets are not offered"),
-    "proxy_host": (REFUSED, values.empty_is_fine, _NO_PROXY),
+    "proxy_host": (REFUSED, values.empty_is_fine, "connections through a proxy are not offered"),
     "tls_priorities": (REFUSED, values.empty_is_fine, "priorities are not offered; see tls_min_version"),
     # queue and daemon, which this release does not have
     "queue": (REFUSED, values.not_off, "queues are not offered by this release"),

@@ -63,8 +63,10 @@ def _look_up(host: str, port: int, deadline: float) -> "list[tuple[int, int, int
 
 
 def _getaddrinfo(host: str, port: int, flags: int) -> "list[tuple[int, int, int, str, Any]]":
+    # As text the name would load the codec for internationalized names, which takes longer than all the rest.
+    name = host.encode("ascii", "replace")
     found: list[tuple[int, int, int, str, Any]] = _socket.getaddrinfo(
-        host, port, _socket.AF_UNSPEC, _socket.SOCK_STREAM, _socket.IPPROTO_TCP, flags
+        name, port, _socket.AF_UNSPEC, _socket.SOCK_STREAM, _socket.IPPROTO_TCP, flags
     )
     return found
 

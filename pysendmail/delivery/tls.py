@@ -85,6 +85,8 @@ class TLS:
 
     def _connect(self, session: _ssl.SSLSession | None) -> "_Connection":
         raw = self._context.raw
+        if raw.check_hostname and not self._name:  # OpenSSL would then verify any name
+            raise errors.ConfigError("no host is set that a certificate could be verified for")
         wrap = getattr(raw, "wrap_bio", None) or getattr(raw, "_wrap_bio")  # noqa: B009 - unknown to the stubs
         try:
             connection: _Connection = wrap(self._in, self._out, False, self._name or None, session=session)

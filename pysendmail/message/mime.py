@@ -13,10 +13,11 @@ What carries no encoding of its own:
 """
 
 from pysendmail import errors
-from pysendmail.message import mime_scan, transfer
+from pysendmail.message import transfer
 from pysendmail.message.body import Body, BodyWriter, Survey
-from pysendmail.message.header import Field, make
-from pysendmail.message.mime_scan import DELIMITER, END, HEADER, LEAF, MESSAGE, MULTIPART, TEXT, Entity, scan
+from pysendmail.message.header import Field
+from pysendmail.message.mime_label import fit, label, with_mime_version
+from pysendmail.message.mime_scan import END, HEADER, IDENTITY, LEAF, MESSAGE, MULTIPART, TEXT, Entity, scan
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ __all__ = ["reencode"]
 _KEEP, _QUOTED, _BASE64, _MEND, _WRAP, _UNLABELLED = range(6)
 _LABELS = {_QUOTED: b"quoted-printable", _BASE64: b"base64"}
 _CHARSETS = (b"", b"us-ascii", b"utf-8", b"unknown-8bit")  # RFC 1428 for the last
+_CODES = 15
 _CHARSET_SHIFT = 4
 _LINE = 998
 _PLAIN = bytes(octet for octet in range(32, 127) if octet != 61) + b"\t\r\n"
@@ -39,8 +41,8 @@ def reencode(
 ) -> tuple[list[Field], Body]:
     """Return header and body with everything in them encoded that the server cannot take (RFC 2045, RFC 6152).
 
-    NUL and lines over 998 octets always are, 8-bit octets unless `eight_bit_ok`. The given body stays as it is and open;
-    it is returned itself if nothing has to change. Raises DataError where no encoding is without loss.
+    NUL and lines over 998 octets always are, 8-bit octets unless `eight_bit_ok`. The given body stays as it is and
+    open; it is returned itself if nothing has to change. Raises DataError where no encoding is without loss.
     """
     if not _trouble(body, eight_bit_ok):
         return fields, body
@@ -117,19 +119,19 @@ def _decide(entity: Entity, census: _Census, trouble: str) -> int:
         raise errors.DataError(f"{entity.sealed} holds {trouble}; re-encoding would break it")
     if entity.kind != LEAF:
         return _UNLABELLED
-    if len(set(entity.encodings) - set(mime_scan.IDENTITY)) > (entity.encoding not in mime_scan.IDENTITY):
+    if len({b"" if encoding in IDENTITY else encoding for encoding in entity.encodings}) > 1:
         raise errors.DataError(f"a part with {trouble} has two different Content-Transfer-Encoding fields")
     if entity.encoding == b"quoted-printable":
         return _MEND
     if entity.encoding == b"base64":
         if census.eight_bit or census.nul:
-            raise errors.DataError("a base64 part holds octets that are not base64, which cannot be sent without loss")
+            raise errors.DataError(f"a base64 part holds {trouble}; it cannot be mended without a guess")
         return _WRAP
-    media = entity.media.decode("ascii", "backslashreplace")
-    if entity.encoding.startswith(b"x-") or b"uue" in entity.encoding or b"uuc" in entity.encoding:
-        raise errors.DataError(f"a part with {trouble} has an unknown Content-Transfer-Encoding")
-    if media.startswith("message/") and not entity.media.startswith(_ENCODABLE):
-        raise errors.DataError(f"a part of type {media} holds {trouble}, and that type may not be encoded")
+    if entity.encoding.startswith((b"x-", b"uu")):  # any other unknown word changes nothing for readers
+        raise errors.DataError(f"a part with {trouble} has an encoding of its own that nobody but its reader knows")
+    if entity.media.startswith(b"message/") and not entity.media.startswith(_ENCODABLE):
+        media = entity.media.decode("ascii")
+        raise errors.DataError(f"a part of type {media} holds {trouble}; that type may not be encoded")
     return _choose(entity, census)
 
 
@@ -150,24 +152,46 @@ def _choose(entity: Entity, census: _Census) -> int:
     return code | charset << _CHARSET_SHIFT
 
 
-def _write(
-    fields: list[Field], body: Body, plan: bytearray, writer: BodyWriter, eight_bit_ok: bool
-) -> list[Field]:
+def _write(fields: list[Field], body: Body, plan: bytearray, writer: BodyWriter, eight_bit_ok: bool) -> list[Field]:
     """Write the body as planned; return the new fields of the message."""
     encoder = transfer.Encoder()
     for event, data, entity in scan(body.chunks(), fields):
         if event == TEXT:
-            writer.add_wire(encoder.encode(data))
-        elif event == DELIMITER or entity is None:
-            writer.add_wire(data)
+            data = encoder.encode(data)
         elif event == END:
-            writer.add_wire(encoder.finish())
-        else:
+            data = encoder.finish()
+        elif entity is not None:
             code = plan[entity.index]
-            encoder = _encoder(code & 15, entity)
+            encoder = _encoder(code & _CODES, entity)
             header = _relabelled(entity, code, eight_bit_ok)
-            if entity.index == 0:
-                fields_done = header
-            else:
-                ...
-    return fields_done
+            if not entity.index:
+                fields = header
+            elif header is not entity.fields:
+                blank = entity.blank or (b"\r\n" if code else b"")
+                data = b"".join([field.raw for field in header]) + blank
+        writer.add_wire(data)
+    return fields
+
+
+def _encoder(code: int, entity: Entity) -> transfer.Encoder:
+    if code in (_QUOTED, _UNLABELLED):
+        return transfer.QuotedPrintable(entity.delimiters)
+    if code == _BASE64:
+        return transfer.Base64()
+    if code == _MEND:
+        return transfer.RepairedQuotedPrintable(entity.delimiters)
+    return transfer.RewrappedBase64() if code == _WRAP else transfer.Encoder()
+
+
+def _relabelled(entity: Entity, code: int, eight_bit_ok: bool) -> list[Field]:
+    """Return the fields of the entity as they leave; the same list if nothing of it changes."""
+    fields = entity.fields
+    encoding = _LABELS.get(code & _CODES, b"")
+    if encoding:
+        fields = label(fields, encoding, _CHARSETS[code >> _CHARSET_SHIFT])
+    elif not eight_bit_ok and not entity.sealed and entity.kind in (MULTIPART, MESSAGE):
+        if entity.encoding in (b"8bit", b"binary"):
+            fields = label(fields, b"7bit", b"")
+    if not entity.index or (entity.top and encoding):
+        fields = with_mime_version(fields)
+    return fit(fields, entity.sealed, eight_bit_ok) if entity.index else fields

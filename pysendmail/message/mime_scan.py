@@ -29,7 +29,7 @@ MAX_PART_HEADER = 1 << 20
 _LONGEST_DELIMITER = 998
 _ENOUGH = 1000  # octets of a line that show whether it belongs to a header
 _NAME_OCTETS = bytes(octet for octet in range(33, 127) if octet != 58)
-_IDENTITY = (b"", b"7bit", b"8bit", b"binary")
+IDENTITY = (b"", b"7bit", b"8bit", b"binary")
 _DESCENDED = (b"message/rfc822", b"message/news")
 
 
@@ -37,9 +37,10 @@ class Entity:
     """A message or part: what its header says, and what the walk makes of it.
 
     `kind`: LEAF; MULTIPART (its text is the preamble; becomes LEAF at END if its delimiter never came); MESSAGE (holds
-    another message, has no text of its own); OUTSIDE (text behind a close delimiter). `blank`: the empty line that ended
-    the header, or b"". `top`: the header is that of a message, not of a part. `media` and `encoding` are in lower case;
-    `sealed` says, if not empty, why nothing in it may change; `delimiters` must not come up in its text.
+    another message, has no text of its own); OUTSIDE (text behind a close delimiter). `blank`: the empty line that
+    ended the header, or b"". `top`: the header is that of a message, not of a part. `typed`: it has a Content-Type.
+    `media` and `encoding` are in lower case, `encodings` are all that are named. `sealed` says, if not empty, why
+    nothing in it may change; `delimiters` must not come up in its text.
     """
 
     __slots__ = (
@@ -64,13 +65,13 @@ class Entity:
         self.boundary = parameters.get(b"boundary", b"").rstrip(b" \t")
         if self.media.startswith(b"multipart/") and self.boundary:
             self.kind = MULTIPART
-        elif self.media in _DESCENDED and self.encoding in _IDENTITY:
+        elif self.media in _DESCENDED and self.encoding in IDENTITY:
             self.kind = MESSAGE
         if any(other != types[0] for other in types) and any(_composite(other[0]) for other in types):
             self.kind = LEAF
             self.sealed = "a part with two different Content-Type fields"
         elif self.media in (b"application/pkcs7-mime", b"application/x-pkcs7-mime"):
-            self.sealed = "a part that is signed or encrypted (%s)" % self.media.decode()
+            self.sealed = f"a part that is signed or encrypted ({self.media.decode()})"
 
 
 class _Level:
@@ -173,7 +174,7 @@ def _composite(media: bytes) -> bool:
 
 
 def _fields(lines: list[bytes]) -> list[Field]:
-    """Join the lines of a header to fields; a line that belongs to none (`From …`, a blank first) becomes one without name."""
+    """Join the lines of a header to fields; what belongs to none (`From …`, a blank first) becomes one without name."""
     starts = [number for number, line in enumerate(lines) if line[0] not in b" \t" or not number]
     fields = []
     for start, end in zip(starts, [*starts[1:], len(lines)], strict=True):
@@ -222,7 +223,7 @@ class _Reader:
                 return lines, self._take(end)
             if not _is_header_line(line, delimiters):
                 return lines, b""
-            while end == len(self._data) and not self._data.endswith(b"\r\n") and end - self._at <= room and self._fill():
+            while not self._data.endswith(b"\r\n", 0, end) and end - self._at <= room and self._fill():
                 end = self._line_end()
             room -= end - self._at
             if room < 0:

@@ -1,8 +1,8 @@
 """Encode the content of a part while it streams by: quoted-printable and base64 (RFC 2045 section 6).
 
-Each encoder takes text in wire form, cut anywhere, by encode() and gives what has become of it; finish() gives the rest.
-Line ends of the text stay line ends in quoted-printable. No encoder ever makes a line that begins with one of the
-delimiters it was told, so the structure around the part stays as it is.
+Each encoder takes text in wire form, cut anywhere, by encode() and gives what has become of it; finish() gives the
+rest. Line ends of the text stay line ends in quoted-printable. No encoder ever makes a line that begins with one of
+the delimiters it was told, so the structure around the part stays as it is.
 """
 
 import binascii

@@ -25,10 +25,10 @@ class Terminal:
         self.shown = b""
         self.status: int | None = None
 
-    def read_until(self, text: bytes) -> bytes:
-        """Wait until `text` was shown; return all that was shown so far."""
+    def read_until(self, text: bytes, times: int = 1) -> bytes:
+        """Wait until `text` was shown so many times; return all that was shown so far."""
         end = time.monotonic() + _PATIENCE
-        while text not in self.shown:
+        while self.shown.count(text) < times:
             assert time.monotonic() < end, self.shown
             if select.select([self.fd], [], [], 0.1)[0]:
                 try:

@@ -10,11 +10,20 @@ from pysendmail.config import prompt
 from tests.config.terminal import Terminal
 
 ASK = """
-import os
+import _signal, os, termios
+from pysendmail import errors
 from pysendmail.config import prompt
-answer = prompt.ask("password for tim: ", seconds={seconds})
-print("got", ascii(answer), flush=True)
+{before}
+try:
+    print("got", ascii(prompt.ask("password for tim: ", seconds={seconds})), flush=True)
+except errors.TempFail as error:
+    print("failed:", error, flush=True)
+{after}
 """
+
+
+def asking(before: str = "", after: str = "", seconds: float = 20) -> str:
+    return ASK.format(before=before, after=after, seconds=seconds)
 
 
 @pytest.fixture
@@ -34,7 +43,7 @@ Start = Callable[[str], Terminal]
 
 
 def test_what_is_typed_is_returned_and_not_shown(on_terminal: Start) -> None:
-    terminal = on_terminal(ASK.format(seconds=20))
+    terminal = on_terminal(asking())
     terminal.read_until(b"password for tim: ")
     assert not terminal.echo
     terminal.type(b" s3cret#\xff \n")
@@ -46,7 +55,7 @@ def test_what_is_typed_is_returned_and_not_shown(on_terminal: Start) -> None:
 
 @pytest.mark.parametrize(("typed", "result"), [(b"\n", b"b''"), (b"\x04", b"b''")])
 def test_an_empty_line_and_the_end_of_input_are_empty_answers(on_terminal: Start, typed: bytes, result: bytes) -> None:
-    terminal = on_terminal(ASK.format(seconds=20))
+    terminal = on_terminal(asking())
     terminal.read_until(b"tim: ")
     terminal.type(typed)
     terminal.read_until(b"got " + result)
@@ -56,8 +65,7 @@ def test_an_empty_line_and_the_end_of_input_are_empty_answers(on_terminal: Start
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
 def test_a_deadly_signal_kills_after_the_terminal_was_restored(on_terminal: Start, number: int) -> None:
-    default = "import _signal; _signal.signal(2, _signal.SIG_DFL)\n"
-    terminal = on_terminal(default + ASK.format(seconds=20))
+    terminal = on_terminal(asking("_signal.signal(_signal.SIGINT, _signal.SIG_DFL)"))
     terminal.read_until(b"tim: ")
     assert not terminal.echo
     os.kill(terminal.pid, number)
@@ -67,27 +75,19 @@ def test_a_deadly_signal_kills_after_the_terminal_was_restored(on_terminal: Star
 
 def test_control_c_reaches_the_programs_own_handler_with_the_terminal_restored(on_terminal: Start) -> None:
     handler = """
-import _signal, os, termios
 def leave(number, frame):
-    echo = bool(termios.tcgetattr(0)[3] & termios.ECHO)
-    os.write(1, b"handler, echo %d\\n" % echo)
-_signal.signal(_signal.SIGINT, leave)
-from pysendmail import errors
-try:
-"""
-    body = "\n".join("    " + line for line in ASK.format(seconds=20).splitlines())
-    ending = "\nexcept errors.TempFail as error: print('failed:', error, _signal.getsignal(2) is leave, flush=True)"
-    terminal = on_terminal(handler + body + ending)
+    os.write(1, b"handler, echo %d" % bool(termios.tcgetattr(0)[3] & termios.ECHO))
+_signal.signal(_signal.SIGINT, leave)"""
+    terminal = on_terminal(asking(handler, "print(_signal.getsignal(_signal.SIGINT) is leave, flush=True)"))
     terminal.read_until(b"tim: ")
     terminal.type(b"\x03")
     terminal.read_until(b"handler, echo 1")
-    terminal.read_until(b"failed: interrupted by signal 2 while asking for the password True")
+    terminal.read_until(b"failed: interrupted by signal 2 while asking for the password\r\nTrue")
     assert terminal.wait() == 0
 
 
 def test_a_signal_with_another_meaning_does_not_end_the_question(on_terminal: Start) -> None:
-    count = "import _signal, os\n_signal.signal(_signal.SIGUSR1, lambda n, f: os.write(1, b'usr1;'))\n"
-    terminal = on_terminal(count + ASK.format(seconds=20))
+    terminal = on_terminal(asking("_signal.signal(_signal.SIGUSR1, lambda n, f: os.write(1, b'usr1;'))"))
     terminal.read_until(b"tim: ")
     os.kill(terminal.pid, signal.SIGUSR1)
     terminal.read_until(b"usr1;")
@@ -98,8 +98,7 @@ def test_a_signal_with_another_meaning_does_not_end_the_question(on_terminal: St
 
 
 def test_an_ignored_signal_stays_ignored(on_terminal: Start) -> None:
-    ignore = "import _signal; _signal.signal(_signal.SIGHUP, _signal.SIG_IGN)\n"
-    terminal = on_terminal(ignore + ASK.format(seconds=20))
+    terminal = on_terminal(asking("_signal.signal(_signal.SIGHUP, _signal.SIG_IGN)"))
     terminal.read_until(b"tim: ")
     os.kill(terminal.pid, signal.SIGHUP)
     terminal.type(b"word\n")
@@ -107,15 +106,13 @@ def test_an_ignored_signal_stays_ignored(on_terminal: Start) -> None:
     assert terminal.wait() == 0
 
 
-def test_a_stopped_question_is_asked_again(on_terminal: Start) -> None:
-    # A shell would stop and continue it; here the handler stands for that, since nobody continues an orphan.
-    stop = "import _signal, os\n_signal.signal(_signal.SIGTSTP, lambda n, f: os.write(1, b'stopped;'))\n"
-    terminal = on_terminal(stop + ASK.format(seconds=20))
+def test_a_question_that_was_stopped_is_asked_again(on_terminal: Start) -> None:
+    # The handler stands for the shell that stops and continues the program: nobody would continue it here.
+    terminal = on_terminal(asking("_signal.signal(_signal.SIGTSTP, lambda n, f: os.write(1, b'stopped;'))"))
     terminal.read_until(b"tim: ")
     terminal.type(b"half\x1a")
-    terminal.read_until(b"stopped;")
-    terminal.read_until(b"stopped;" + terminal.shown.partition(b"stopped;")[2] + b"")
-    terminal.read_until(b"tim: \r\n" if b"tim: \r\n" in terminal.shown else b"stopped;password for tim: ")
+    terminal.read_until(b"password for tim: ", times=2)
+    assert b"stopped;" in terminal.shown
     terminal.type(b"whole\n")
     terminal.read_until(b"got b'whole'")
     assert terminal.wait() == 0
@@ -123,22 +120,16 @@ def test_a_stopped_question_is_asked_again(on_terminal: Start) -> None:
 
 
 def test_a_question_that_nobody_answers_ends(on_terminal: Start) -> None:
-    failing = ASK.format(seconds=0.05).replace("answer =", "from pysendmail import errors\ntry: answer =")
-    failing += "except errors.TempFail as error: print('failed:', error, flush=True)"
-    failing = failing.replace('print("got"', "", 1) if False else failing.replace(
-        'print("got", ascii(answer), flush=True)\n', ""
-    )
-    terminal = on_terminal(failing)
+    terminal = on_terminal(asking(seconds=0.05))
     terminal.read_until(b"failed: nobody typed a password in time")
     assert terminal.wait() == 0
     assert terminal.echo
 
 
-def test_typed_ahead_text_is_not_taken_for_the_answer(on_terminal: Start) -> None:
-    wait = "import sys\nprint('ready', flush=True); sys.stdin.readline()\n"
-    terminal = on_terminal(wait + ASK.format(seconds=20))
-    terminal.read_until(b"ready")
-    terminal.type(b"go\n")
+def test_text_typed_ahead_is_not_taken_for_the_answer(on_terminal: Start) -> None:
+    terminal = on_terminal(asking("os.write(1, b'ready;'); os.read(0, 100)"))
+    terminal.read_until(b"ready;")
+    terminal.type(b"ahead\ngo\n")  # a read takes one line, the other waits in the terminal
     terminal.read_until(b"tim: ")
     terminal.type(b"real\n")
     terminal.read_until(b"got b'real'")
@@ -151,7 +142,7 @@ import os
 if os.fork() == 0:
     os.setpgid(0, 0)
     from pysendmail.config import prompt
-    os.write(1, b"answer %s;" % ascii(prompt.ask("password: ")).encode())
+    os.write(1, b"answer %a;" % prompt.ask("password: "))
     os._exit(0)
 os.wait()
 """

@@ -171,8 +171,8 @@ def test_excluded_arguments_are_expanded_as_well() -> None:
 
 
 def test_without_maildomain_names_stay_unqualified() -> None:
-    prepared = submit(b"To: root, Root, \"a@b\"\n\n", b"root", skip=True, maildomain=b"")
-    assert prepared.recipients == [b"root", b"Root"]
+    prepared = submit(b"To: root, Root, \"a@b\"\n\n", b"root", maildomain=b"")
+    assert prepared.recipients == [b"root", b"Root", b'"a@b"']
     assert header_of(prepared).startswith(b'To: root, Root, "a@b"\nFrom: Alice Liddell <alice>\n')
 
 

@@ -197,7 +197,10 @@ def test_the_strongest_mechanism_is_taken_first_inside_tls() -> None:
 
 
 def test_in_clear_what_hides_the_password_comes_first() -> None:
-    assert chosen([b"PLAIN", b"LOGIN", b"CRAM-MD5", b"SCRAM-SHA-1-PLUS", b"SCRAM-SHA-1"], encrypted=False) == b"SCRAM-SHA-1"
+    assert (
+        chosen([b"PLAIN", b"LOGIN", b"CRAM-MD5", b"SCRAM-SHA-1-PLUS", b"SCRAM-SHA-1"], encrypted=False)
+        == b"SCRAM-SHA-1"
+    )
     assert chosen([b"PLAIN", b"LOGIN", b"CRAM-MD5"], encrypted=False) == b"CRAM-MD5"
     assert chosen([b"LOGIN", b"PLAIN"], encrypted=False) == b"PLAIN"
 

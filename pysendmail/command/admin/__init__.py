@@ -1,0 +1,1 @@
+"""pysendmail: the administrator's command, one subcommand a module."""

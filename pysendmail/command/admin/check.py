@@ -1,0 +1,65 @@
+"""pysendmail check: try everything that a delivery needs, short of a message."""
+
+import os
+from time import monotonic
+
+from pysendmail import errors
+from pysendmail.command.console import say, show
+from pysendmail.command.identity import Caller, forbid_core_dumps
+from pysendmail.config import accounts, credentials, reader
+from pysendmail.delivery.session import Route, Session
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pysendmail.config.accounts import Account
+    from pysendmail.smtp.client import Client
+
+
+def check(config: str | None, account_name: str | None, verbose: bool) -> int:
+    """Print a line for each step and return 0, or the exit code that a message would get now."""
+    try:
+        _run(config, account_name, verbose)
+    except errors.Failure as failure:
+        _step("failed", str(failure))
+        return failure.exit_code
+    return 0
+
+
+def _run(config: str | None, account_name: str | None, verbose: bool) -> None:
+    caller = Caller()
+    forbid_core_dumps()
+    option = None if config is None else os.fsencode(config)
+    xdg = os.environ.get("XDG_CONFIG_HOME")
+    name = accounts.find_file(option, home=caller.home, xdg=xdg, uid=caller.uid)
+    file = reader.load(name, uid=caller.uid, home=caller.home)
+    wanted = None if account_name is None else os.fsencode(account_name)
+    account, reason = accounts.choose(file, account=wanted)
+    _step("configuration", f"{file.place}: {reason}")
+    for note in account.notes:
+        _step("note", note)
+    found = credentials.find(account, home=caller.home or None, environ=os.environ, tty=True)
+    _step("password", "none is needed" if found is None or not found.secret else "found")
+    _connect(account, Route(account, found, show if verbose else None))
+
+
+def _connect(account: "Account", route: Route) -> None:
+    started = monotonic()
+    session = Session(route, started + 4 * account.timeout)
+    try:
+        client = session.open()
+        _step("connection", f"{session.relay}, ready after {(monotonic() - started) * 1000:.0f} ms")
+        _step("encryption", session.tls_facts or "NONE: the message and its envelope go over the line in clear")
+        _step("offers", b" ".join(client.extensions.keywords).decode("ascii", "replace") or "no extensions")
+        _step("login", _login(client, account))
+    finally:
+        session.close()
+
+
+def _login(client: "Client", account: "Account") -> str:
+    if not client.authenticated:
+        return "none"
+    return f"accepted for {(account.user or b'the client certificate').decode('utf-8', 'backslashreplace')}"
+
+
+def _step(name: str, text: str) -> None:
+    say(f"{name + ':':<15}{text}")

@@ -1,0 +1,55 @@
+"""The command line of pysendmail."""
+
+import os
+import sys
+
+from pysendmail import __version__, errors
+from pysendmail.command.console import complain
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+
+
+def main() -> None:
+    """Run the subcommand that the arguments name, and end the process with its exit code."""
+    os.umask(0o077)
+    try:
+        code = run(sys.argv[1:])
+    except errors.Failure as failure:
+        complain("pysendmail", str(failure))
+        code = failure.exit_code
+    except KeyboardInterrupt:
+        complain("pysendmail", "interrupted")
+        code = errors.TempFail.exit_code
+    sys.stdout.flush()
+    os._exit(code)
+
+
+def run(arguments: list[str]) -> int:
+    """Parse `arguments` and run the subcommand. Raises Failure, and SystemExit where help or the version was asked for."""
+    parser = _parser()
+    try:
+        asked = parser.parse_args(arguments)
+    except SystemExit as end:  # argparse ends the process by itself, with 2 for a wrong command line
+        return errors.UsageError.exit_code if end.code else 0
+    from pysendmail.command.admin.check import check
+
+    return check(asked.config, asked.account, asked.verbose)
+
+
+def _parser() -> "ArgumentParser":
+    from argparse import ArgumentParser
+
+    parser = ArgumentParser(prog="pysendmail", description="Look after the sendmail command of pysendmail.")
+    parser.add_argument("--version", action="version", version=f"pysendmail {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    check = commands.add_parser(
+        "check",
+        help="try the configuration: connect, encrypt and log in, but send nothing",
+        description="Read the configuration, connect to the smarthost, encrypt and log in, and say how far that went.",
+    )
+    check.add_argument("-C", "--config", metavar="FILE", help="this configuration file")
+    check.add_argument("-a", "--account", metavar="NAME", help="this account, not the default")
+    check.add_argument("-v", "--verbose", action="store_true", help="show the dialogue, secrets masked")
+    return parser

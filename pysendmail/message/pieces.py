@@ -1,0 +1,77 @@
+"""Lines of a header field made of pieces: plain text as it came, and text that has to become encoded words (RFC 2047).
+
+A reader drops the blanks between two encoded words and keeps all others. So texts to be encoded that have only blanks
+between them are joined, blanks included, and a blank next to an encoded word that was there before goes into ours.
+"""
+
+from pysendmail.message.address import unfold
+from pysendmail.message.encoded_word import encoded_words, looks_encoded, narrowest
+
+LONGEST_LINE = 76  # of a line that holds encoded words (RFC 2047 2)
+
+
+class Piece:
+    """The blanks before it (folds included), and plain octets or, if `text` is not None, a text to be encoded."""
+
+    __slots__ = ("blanks", "raw", "text")
+
+    def __init__(self, blanks: bytes, raw: bytes, text: bytes | None = None) -> None:
+        self.blanks = blanks
+        self.raw = raw
+        self.text = None if text is None else bytearray(text)
+
+
+def lay_out(name: bytes, pieces: list[Piece], label: str) -> bytes:
+    """Write a field, `name` with its colon, and fold new lines at 76 characters where blanks let us; CRLF at the end.
+
+    Folds that are there stay; a piece without blanks before it stays in the line of the one before.
+    """
+    out, column = bytearray(name), len(name)
+    joined = _joined(pieces)
+    for place, piece in enumerate(joined):
+        blanks = piece.blanks
+        if b"\n" in blanks:
+            column = -blanks.rfind(b"\n") - 1
+        elif blanks and column + len(blanks) + _width(joined, place, label) > LONGEST_LINE and (
+                column > len(name) or len(out) > len(name) or piece.text is not None):
+            out += b"\r\n"
+            column = 0
+        out += blanks
+        column += len(blanks)
+        if piece.text is None:
+            out += piece.raw
+            column += len(piece.raw)
+        else:
+            words = encoded_words(bytes(piece.text), label, LONGEST_LINE - column)
+            out += b"\r\n ".join(words)
+            column = len(words[-1]) + (column if len(words) == 1 else 1)
+    return bytes(out + b"\r\n")
+
+
+def _joined(pieces: list[Piece]) -> list[Piece]:
+    """Put texts that become neighbours into one, and blanks at encoded words into the text."""
+    done: list[Piece] = []
+    for piece in pieces:
+        last = done[-1] if done else None
+        if last and piece.blanks:
+            if piece.text is not None and last.text is not None:
+                last.text += unfold(piece.blanks) + piece.text
+                continue
+            if piece.text is not None and looks_encoded(last.raw):
+                piece.text[:0] = unfold(piece.blanks)
+            elif last.text is not None and looks_encoded(piece.raw):
+                last.text += unfold(piece.blanks)
+        done.append(piece)
+    return done
+
+
+def _width(pieces: list[Piece], place: int, label: str) -> int:
+    """Tell the columns that this piece and those tied to it need in the line where it begins."""
+    width = 0
+    for piece in pieces[place:place + 4]:  # an opening parenthesis, a text, a closing one
+        if width and piece.blanks:
+            break
+        if piece.text is not None:
+            return width + narrowest(label)
+        width += len(piece.raw)
+    return width
