@@ -169,9 +169,10 @@ def test_a_line_that_smtp_cannot_carry_arrives_encoded_and_complete(
     text = "Grüße " + "x" * 5000 + "\nshort\n"
     sender.configure(server, implicit)
     assert succeeded(sender.send(["-i", "bob@example.org"], HEADER + MIME + b"\n" + text.encode()))
-    message = email.message_from_bytes(one(server.take(1)).message, policy=email.policy.default)
+    arrived = one(server.take(1)).message
+    assert arrived.startswith(HEADER)
+    message = email.message_from_bytes(arrived, policy=email.policy.default)
     assert message["Content-Transfer-Encoding"] in ("quoted-printable", "base64")
-    assert message["Subject"] == "folded\tand  spaced"
     assert message.get_content() == text
 
 

@@ -135,7 +135,7 @@ class _Job:
         while self.status is None:
             left = deadline - monotonic()
             if left <= 0:
-                raise errors.TempFail(f"the passwordeval command did not end within {seconds:.0f} seconds", self.place)
+                raise errors.TempFail(f"the passwordeval command did not end within {seconds:g} seconds", self.place)
             ready = poll.poll(1000 * (left if tick is None else min(left, tick)) + 1)
             if any(fd == self._reader for fd, _ in ready) and self._take() == 0:
                 poll.unregister(self._reader)

@@ -1,7 +1,7 @@
 """Address lists of header fields and arguments (RFC 5322 3.4, obsolete syntax included), over bytes and in linear time.
 
-An element of the ordinary shapes, `local@domain`, `Name <local@domain>` and `"Name" <local@domain>`, is taken apart by a
-few searches; any other goes to element.py, which reads tokens. Both give the same answer where both can give one.
+An element of an ordinary shape, `local@domain`, `Name <local@domain>` or `"Name" <local@domain>`, is taken apart by a few
+searches; any other goes to element.py, which reads tokens. Both give the same answer where both can give one.
 
 What two readers could take for different recipients is an error, never a guess: `a@b@c`, `<a@b`, `John Smith`, whatever
 follows a quotation mark without its partner. Words before `<...>` are a name, even when they look like an address.
@@ -11,13 +11,13 @@ from pysendmail.errors import DataError
 
 ATEXT = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+-/=?^_`{|}~"
 HIGH = bytes(range(128, 256))
-_LETTERS_DIGITS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-_DOMAIN = _LETTERS_DIGITS + b"-_." + HIGH
+_DOMAIN = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_." + HIGH
 _LITERAL = bytes(octet for octet in range(33, 127) if octet not in b"[\\]")
 _BLANKS = b" \t\r\n"
 _SPEC = ATEXT + b"."
 _PHRASE = ATEXT + HIGH + b"." + _BLANKS
 _QUOTED_NAME = bytes(octet for octet in range(32, 256) if octet not in b'"\\\x7f') + b"\t\r\n"
+_QUOTE, _DOT, _LESS, _GREATER = b'".<>'
 
 
 class Mailbox:
@@ -67,31 +67,16 @@ def parse(text: bytes) -> AddressList:
     Groups are expanded and source routes stripped. A bad piece becomes an error, its neighbours are read all the same.
     """
     found = AddressList()
-    reader = None
-    domains: set[bytes] = set()
-    at, size = 0, len(text)
-    ordinary = folds_well(text)
-    while at < size:
-        comma = text.find(b",", at) if ordinary else size
-        if comma < 0:
-            comma = size
-        piece = text[at:comma].strip(_BLANKS)
-        if not piece and ordinary:
-            at = comma + 1
-            continue
-        mailbox = _plain(text, at, piece, domains) if ordinary else None
-        if mailbox is None and ordinary and piece[0] == 34:
-            mailbox, comma = _with_quoted_name(text, at, comma, domains)
-        if mailbox is not None:
-            found.mailboxes.append(mailbox)
-            at = comma + 1
-            continue
-        if reader is None:
-            from pysendmail.message.element import Reader
+    size = len(text)
+    at = _read_ordinary(text, 0, found) if folds_well(text) else 0
+    if at < size:
+        from pysendmail.message.element import Reader
 
-            reader = Reader(text, found)
-        at = reader.read_past(at, comma)
-    if reader is not None:
+        reader = Reader(text, found)
+        while at < size:
+            comma = text.find(b",", at) if folds_well(text) else size
+            at = reader.read_past(at, comma if comma >= 0 else size)
+            at = _read_ordinary(text, at, found)
         reader.finish()
     return found
 
@@ -105,7 +90,7 @@ def parse_sender(text: bytes) -> tuple[Mailbox | None, bytes]:
     if not piece or piece == b"<>":
         return None, b""
     mailbox = _plain(text, 0, piece, set())
-    if mailbox is not None and (piece[-1] != 62 or piece[0] == 60):  # no name
+    if mailbox is not None and (piece[-1] != _GREATER or piece[0] == _LESS):  # no name
         return mailbox, b""
     from pysendmail.message.element import read_sender
 
@@ -134,8 +119,8 @@ def domain_fault(domain: bytes) -> str:
     the underscore is in use); where the hyphens stand is left to the servers.
     """
     if domain[:1] == b"[":
-        return "" if domain[-1:] == b"]" and domain[1:-1] and not domain[1:-1].translate(None, _LITERAL) else (
-            "bad domain literal")
+        inner = domain[1:-1]
+        return "" if inner and domain[-1:] == b"]" and not inner.translate(None, _LITERAL) else "bad domain literal"
     if not domain:
         return "no domain after the @"
     if domain.translate(None, _DOMAIN):
@@ -158,11 +143,31 @@ def folds_well(text: bytes) -> bool:
     return text.count(b"\n") == folds == text.count(b"\r")
 
 
+def _read_ordinary(text: bytes, at: int, found: AddressList) -> int:
+    """Read elements from `at` on so long as they have an ordinary shape; return where the first other one begins."""
+    domains: set[bytes] = set()
+    size = len(text)
+    while at < size:
+        comma = text.find(b",", at)
+        if comma < 0:
+            comma = size
+        piece = text[at:comma].strip(_BLANKS)
+        if piece:
+            mailbox = _plain(text, at, piece, domains)
+            if mailbox is None and piece[0] == _QUOTE:
+                mailbox, comma = _with_quoted_name(text, at, comma, domains)
+            if mailbox is None:
+                return at
+            found.mailboxes.append(mailbox)
+        at = comma + 1
+    return at
+
+
 def _plain(text: bytes, at: int, piece: bytes, domains: set[bytes]) -> Mailbox | None:
     """Read `local@domain` or `Name <local@domain>` standing at or after `at`; None for any other shape."""
-    if piece[-1] == 62:
+    if piece[-1] == _GREATER:
         opening = piece.find(b"<")
-        if piece[:max(opening, 0)].translate(None, _PHRASE):
+        if opening < 0 or piece[:opening].translate(None, _PHRASE):
             return None
         piece = piece[opening + 1:-1]
     if piece.translate(None, _SPEC) != b"@":
@@ -171,19 +176,19 @@ def _plain(text: bytes, at: int, piece: bytes, domains: set[bytes]) -> Mailbox |
 
 
 def _with_quoted_name(text: bytes, at: int, comma: int, domains: set[bytes]) -> tuple[Mailbox | None, int]:
-    """Read `"Name" <local@domain>`, where the name may hold commas; return it and the place of the next comma."""
+    """Read `"Name" <local@domain>`, where the name may hold commas; return it and the place of the comma after it."""
     opening = text.find(b'"', at)
     closing = text.find(b'"', opening + 1)
     if closing < 0 or text[opening + 1:closing].translate(None, _QUOTED_NAME):
         return None, comma
-    after = comma if comma > closing else text.find(b",", closing)
-    if after < 0:
-        after = len(text)
-    piece = text[closing + 1:after].strip(_BLANKS)
-    if piece[:1] != b"<" or piece[-1] != 62 or piece.translate(None, _SPEC) != b"<@>":
+    if comma < closing:
+        comma = text.find(b",", closing)
+        if comma < 0:
+            comma = len(text)
+    piece = text[closing + 1:comma].strip(_BLANKS)
+    if piece[:1] != b"<" or piece[-1] != _GREATER or piece.translate(None, _SPEC) != b"<@>":
         return None, comma
-    mailbox = _mailbox(piece[1:-1], text.find(b"<", closing) + 1, domains)
-    return mailbox, after if mailbox else comma
+    return _mailbox(piece[1:-1], text.find(b"<", closing) + 1, domains), comma
 
 
 def _mailbox(spec: bytes, start: int, domains: set[bytes]) -> Mailbox | None:
@@ -193,7 +198,7 @@ def _mailbox(spec: bytes, start: int, domains: set[bytes]) -> Mailbox | None:
         if domain_fault(domain):
             return None
         domains.add(domain)
-    if not local or local[0] == 46:
+    if not local or local[0] == _DOT:
         return None
     return Mailbox(local, domain, start, start + len(spec))
 

@@ -6,8 +6,6 @@ and anything else is `unknown-8bit` (RFC 1428), so that what arrives decodes to 
 
 import binascii
 
-from pysendmail.message.address import HIGH
-
 UNKNOWN = "unknown-8bit"
 LONGEST = 75  # characters of one encoded word
 
@@ -29,12 +27,13 @@ def label_for(text: bytes, charset: str) -> str:
 def encoded_words(text: bytes, label: str, room: int) -> list[bytes]:
     """Cut a text into encoded words, the first one at most `room` characters long if at all possible.
 
-    The shorter of the Q and B encodings is taken. No character is split, but in text of an unknown charset.
+    Q, which people can read, is taken unless it is half as long again as B. No character is split, but in text of an
+    unknown charset.
     """
     if label == UNKNOWN and _is_utf8(text):
         label = "utf-8"
     characters = characters_of(text, label)
-    in_q = sum([_q_length(octet) for octet in text]) <= (len(text) + 2) // 3 * 4
+    in_q = sum([_q_length(octet) for octet in text]) <= 2 * len(text)
     head = b"=?%b?%b?" % (label.encode(), b"q" if in_q else b"b")
     if room < narrowest(label):
         room = LONGEST
@@ -47,7 +46,7 @@ def narrowest(label: str) -> int:
     return len(label) + 7 + _WIDEST
 
 
-def looks_encoded(word: bytes) -> bool:
+def looks_encoded(word: bytes | bytearray) -> bool:
     """Say whether a word without blanks is an encoded word, which swallows the blanks to its encoded neighbours."""
     if not (word.startswith(b"=?") and word.endswith(b"?=") and word.count(b"?") == 4):
         return False
@@ -90,14 +89,13 @@ def _chunks(characters: list[bytes], first: int, others: int, in_q: bool) -> lis
     """Join characters to chunks whose encoded form fits into the columns given."""
     chunks, chunk, width, limit = [], bytearray(), 0, first
     for character in characters:
-        wider = width + sum([_q_length(octet) for octet in character]) if in_q else (len(chunk) + len(character) + 2) // 3 * 4
-        if wider > limit and chunk:
+        cost = sum([_q_length(octet) for octet in character]) if in_q else len(character)
+        if chunk and (width + cost if in_q else (width + cost + 2) // 3 * 4) > limit:
             chunks.append(bytes(chunk))
             chunk.clear()
-            limit = others
-            wider = wider - width if in_q else (len(character) + 2) // 3 * 4
+            width, limit = 0, others
         chunk += character
-        width = wider
+        width += cost
     chunks.append(bytes(chunk))
     return chunks
 

@@ -129,9 +129,12 @@ def _from_value(fields: list[Field], sender: Sender, facts: Facts) -> bytes:
     if not name:
         return sender.shown
     if name.translate(None, _ATOMS):
-        from pysendmail.message.words import encode_phrase, header_charset
+        if name.isascii() and b"=?" not in name:
+            name = address.quote(name)
+        else:
+            from pysendmail.message.words import encode_phrase, header_charset
 
-        name = encode_phrase(name, header_charset(fields))
+            name = encode_phrase(name, header_charset(fields))
     return b"%b <%b>" % (name, sender.shown)
 
 

@@ -86,19 +86,25 @@ class _Level:
 
 
 class _Levels:
-    """The open multiparts, outermost first, and which line is whose delimiter."""
+    """The open multiparts, outermost first.
 
-    __slots__ = ("lines", "open")
+    `lines` tells whose delimiter a line is: (level, whether it closes that level). `mark` is what all delimiters begin
+    with, the CRLF before them included: only where it is found a line has to be looked at.
+    """
+
+    __slots__ = ("lines", "mark", "open")
 
     def __init__(self) -> None:
         self.open: list[_Level] = []
-        self.lines: dict[bytes, tuple[int, bool]] = {}  # line: (level, whether it closes that level)
+        self.lines: dict[bytes, tuple[int, bool]] = {}
+        self.mark = b""
 
     def push(self, level: _Level) -> None:
         index = len(self.open)
         self.open.append(level)
         self.lines.setdefault(level.delimiter, (index, False))
         self.lines.setdefault(level.delimiter + b"--", (index, True))
+        self._find_mark()
 
     def cut(self, depth: int) -> None:
         """Leave the `depth` outermost levels."""
@@ -107,6 +113,16 @@ class _Levels:
             for line in (delimiter, delimiter + b"--"):
                 if self.lines.get(line, (-1, False))[0] == len(self.open):
                     del self.lines[line]
+        self._find_mark()
+
+    def _find_mark(self) -> None:
+        self.mark = b""
+        if self.open:
+            first, last = min(self.lines), max(self.lines)
+            same = len(first)
+            while not last.startswith(first[:same]):
+                same -= 1
+            self.mark = b"\r\n" + first[:same]
 
 
 def scan(chunks: "Iterable[bytes]", fields: list[Field]) -> "Iterator[tuple[int, bytes, Entity | None]]":
@@ -124,7 +140,7 @@ def scan(chunks: "Iterable[bytes]", fields: list[Field]) -> "Iterator[tuple[int,
         yield HEADER, header, entity
         found = None
         if entity.kind != MESSAGE:
-            for text in reader.text(levels.lines):
+            for text in reader.text(levels):
                 yield TEXT, text, entity
             found = reader.found
             if entity.kind == MULTIPART and (found is None or found[0] != own):
@@ -177,7 +193,7 @@ def _fields(lines: list[bytes]) -> list[Field]:
     """Join the lines of a header to fields; what belongs to none (`From …`, a blank first) becomes one without name."""
     starts = [number for number, line in enumerate(lines) if line[0] not in b" \t" or not number]
     fields = []
-    for start, end in zip(starts, [*starts[1:], len(lines)], strict=True):
+    for start, end in zip(starts, [*starts, len(lines)][1:], strict=True):
         name, colon, _ = lines[start].partition(b":")
         named = colon and not lines[start].startswith((b"From ", b">From ", b" ", b"\t"))
         fields.append(Field(name.rstrip(b" \t").lower() if named else b"", b"".join(lines[start:end])))
@@ -237,39 +253,41 @@ class _Reader:
                 break
         return end + 2 if end >= 0 else len(self._data)
 
-    def text(self, delimiters: dict[bytes, tuple[int, bool]]) -> "Iterator[bytes]":
+    def text(self, levels: _Levels) -> "Iterator[bytes]":
         """Yield what stands before the next delimiter line or the end.
 
         After that `found` says whose line it is (None: the end) and `delimiter` is the line with the CRLF before it.
         """
-        self.found = None
-        search = self._at - 2
         while True:
-            start = self._data.find(b"\r\n--", search) if delimiters else -1
-            if start < 0:
-                stop = len(self._data) - 3 if delimiters else len(self._data)
-            else:
-                stop = start
-                end = self._data.find(b"\r\n", start + 4)
-                if end < 0 and len(self._data) - start > _LONGEST_DELIMITER + 1:  # its CR may be there already
-                    search = start + 4
-                    continue
-                if end >= 0:
-                    line = self._data[start + 2 : end] if end - start <= _LONGEST_DELIMITER else b""
-                    self.found = delimiters.get(line.rstrip(b" \t"))
-                    if self.found is None:
-                        search = end
-                        continue
+            stop, after = self._find_delimiter(levels)
             if stop > self._at:
                 yield self._take(stop)
-            if self.found:
-                self.delimiter = self._take(end + 2)
+            if after:
+                self.delimiter = self._take(after)
                 return
             if not self._fill():
-                if self._at < len(self._data):
-                    yield self._take(len(self._data))
+                if rest := self._take(len(self._data)):
+                    yield rest
                 return
-            search = 0
+
+    def _find_delimiter(self, levels: _Levels) -> tuple[int, int]:
+        """Return where the text in the buffer ends, and where the delimiter line behind it ends (0: unknown)."""
+        self.found = None
+        mark, data = levels.mark, self._data
+        search = self._at - 2
+        while mark:
+            start = data.find(mark, search)
+            if start < 0:
+                return len(data) - len(mark) + 1, 0  # the rest may be the beginning of a mark
+            end = data.find(b"\r\n", start + len(mark))
+            if end < 0 and len(data) - start <= _LONGEST_DELIMITER + 1:  # the 1: its CR may be there already
+                return start, 0
+            line = data[start + 2 : end] if 0 <= end - start <= _LONGEST_DELIMITER else b""
+            self.found = levels.lines.get(line.rstrip(b" \t"))
+            if self.found:
+                return start, end + 2
+            search = end if end >= 0 else start + len(mark)
+        return len(data), 0
 
 
 def _is_header_line(line: bytes, delimiters: dict[bytes, tuple[int, bool]]) -> bool:

@@ -4,8 +4,8 @@ A reader drops the blanks between two encoded words and keeps all others. So tex
 between them are joined, blanks included, and a blank next to an encoded word that was there before goes into ours.
 """
 
-from pysendmail.message.address import unfold
 from pysendmail.message.encoded_word import encoded_words, looks_encoded, narrowest
+from pysendmail.message.tokens import unfold
 
 LONGEST_LINE = 76  # of a line that holds encoded words (RFC 2047 2)
 
@@ -17,8 +17,16 @@ class Piece:
 
     def __init__(self, blanks: bytes, raw: bytes, text: bytes | None = None) -> None:
         self.blanks = blanks
-        self.raw = raw
+        self.raw = bytearray(raw)
         self.text = None if text is None else bytearray(text)
+
+
+def add_plain(pieces: list[Piece], blanks: bytes, raw: bytes) -> None:
+    """Append plain octets, to the piece before them if it is plain and no blanks stand between."""
+    if pieces and not blanks and pieces[-1].text is None:
+        pieces[-1].raw += raw
+    else:
+        pieces.append(Piece(blanks, raw))
 
 
 def lay_out(name: bytes, pieces: list[Piece], label: str) -> bytes:
@@ -32,10 +40,10 @@ def lay_out(name: bytes, pieces: list[Piece], label: str) -> bytes:
         blanks = piece.blanks
         if b"\n" in blanks:
             column = -blanks.rfind(b"\n") - 1
-        elif blanks and column + len(blanks) + _width(joined, place, label) > LONGEST_LINE and (
-                column > len(name) or len(out) > len(name) or piece.text is not None):
-            out += b"\r\n"
-            column = 0
+        elif blanks and column + len(blanks) + _width(joined, place, label) > LONGEST_LINE:
+            if len(out) > len(name) or piece.text is not None:
+                out += b"\r\n"
+                column = 0
         out += blanks
         column += len(blanks)
         if piece.text is None:
@@ -57,21 +65,19 @@ def _joined(pieces: list[Piece]) -> list[Piece]:
             if piece.text is not None and last.text is not None:
                 last.text += unfold(piece.blanks) + piece.text
                 continue
-            if piece.text is not None and looks_encoded(last.raw):
+            if piece.text is not None and looks_encoded(last.raw.lstrip(b"(")):
                 piece.text[:0] = unfold(piece.blanks)
-            elif last.text is not None and looks_encoded(piece.raw):
+            elif last.text is not None and looks_encoded(piece.raw.rstrip(b")")):
                 last.text += unfold(piece.blanks)
         done.append(piece)
     return done
 
 
 def _width(pieces: list[Piece], place: int, label: str) -> int:
-    """Tell the columns that this piece and those tied to it need in the line where it begins."""
-    width = 0
-    for piece in pieces[place:place + 4]:  # an opening parenthesis, a text, a closing one
-        if width and piece.blanks:
-            break
-        if piece.text is not None:
-            return width + narrowest(label)
-        width += len(piece.raw)
-    return width
+    """Tell the columns that this piece, and a text tied to it as in a comment, need in the line where it begins."""
+    piece = pieces[place]
+    if piece.text is not None:
+        return narrowest(label)
+    following = pieces[place + 1:place + 2]
+    tied = following and not following[0].blanks and following[0].text is not None
+    return len(piece.raw) + (narrowest(label) if tied else 0)

@@ -213,7 +213,7 @@ def test_a_password_in_the_file_costs_no_import() -> None:
     program = f"""import sys; sys.path.insert(0, {str(Path(pysendmail.__file__).parents[1])!r})
 from pysendmail.config import credentials
 class Account:
-    name = "x"; auth = True; user = b"u"; password = b"p"; passwordeval = None; host = "h"; port = 25; tls_cert_file = None
+    name = host = "x"; auth = True; user = b"u"; password = b"p"; passwordeval = tls_cert_file = None; port = 25
 assert credentials.find(Account(), home="/", environ={{}}, tty=True).secret == b"p"
 for name in ("termios", "signal", "re", "enum", "pysendmail.config.netrc", "pysendmail.config.passwordeval",
              "pysendmail.config.prompt", "pysendmail.config.secretfile"):

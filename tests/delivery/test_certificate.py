@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pysendmail import errors
 from pysendmail.delivery.certificate import Certificate, Pins, end_point, fingerprint, printable, shorten
 from tests.delivery import certificates
-from tests.delivery.certificates import DAY, NOW, issue
+from tests.delivery.certificates import DAY, NOW, Identity, issue
 
 RSA = rsa.generate_private_key(65537, 2048)
 PLAIN = issue(dns=("mail.example", "*.mail.example"), ip=("192.0.2.1", "2001:db8::1"), common_name="Plain")
@@ -23,7 +23,7 @@ def pss(hash_function, mask=None):
     return issue(key=RSA, hash_function=hash_function, padding=scheme)
 
 
-def spki(identity) -> bytes:
+def spki(identity: Identity) -> bytes:
     key = identity.certificate.public_key()
     return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 

@@ -3,8 +3,14 @@
 import ssl
 import warnings
 
-from pysendmail.delivery.tls import TLS
-from tests.delivery.certificates import Identity
+import pytest
+
+from pysendmail.delivery.tls import TLS, TLSFailure
+from tests.delivery.certificates import Identity, authority, issue
+
+ROOT = authority()
+GOOD = issue(ROOT, ip=("127.0.0.1", "::1"))
+VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
 
 
 class Server:
@@ -80,3 +86,13 @@ def shake_hands(client: TLS, context: ssl.SSLContext, size: int = 0) -> Server:
             client.feed(data[at : at + size])
             done = client.handshake()
     return server
+
+
+def refusal(client: TLS, server: ssl.SSLContext) -> str:
+    """Give the line with which the client refuses the server."""
+    with pytest.raises(TLSFailure) as caught:
+        shake_hands(client, server)
+    assert caught.value.exit_code == 75
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 500
+    return str(caught.value)

@@ -148,7 +148,9 @@ def test_a_nul_in_a_field_is_refused(message: bytes) -> None:
         read(message)
 
 
-@pytest.mark.parametrize("message", [b"\x00To: a\n", b"To: a\n\x00", b"To: a\n\x00X: b\n\n", b"To: a\n\n\x00", b"From \x00"])
+@pytest.mark.parametrize(
+    "message", [b"\x00To: a\n", b"To: a\n\x00", b"To: a\n\x00X: b\n\n", b"To: a\n\n\x00", b"From \x00"]
+)
 def test_a_nul_in_the_text_is_no_matter_of_the_header(message: bytes) -> None:
     assert b"\x00" in read(message).rest
 
@@ -189,7 +191,23 @@ def test_a_name_of_more_than_998_octets_is_no_name(length: int, is_field: bool) 
         assert reader.rest == (b"body" if is_field else message)
 
 
-PIECES = [b"To: a", b"Bcc :b", b"x" * 300, b"X" * 1010, b"From ", b">From ", b"\n", b"\r", b"\r\n", b" ", b"\t", b":", b"\xc3", b"\0", b"a"]
+PIECES = [
+    b"To: a",
+    b"Bcc :b",
+    b"x" * 300,
+    b"X" * 1010,
+    b"From ",
+    b">From ",
+    b"\n",
+    b"\r",
+    b"\r\n",
+    b" ",
+    b"\t",
+    b":",
+    b"\xc3",
+    b"\0",
+    b"a",
+]
 messages = st.lists(st.sampled_from(PIECES), max_size=24).map(b"".join)
 
 
@@ -249,5 +267,7 @@ def block(*names: bytes) -> tuple[int, int]:
         (b"resent-date resent-x resent-date", (0, 2)),
     ],
 )
-def test_the_first_resent_block_ends_at_another_field_or_at_an_older_block(names: bytes, found: tuple[int, int]) -> None:
+def test_the_first_resent_block_ends_at_another_field_or_at_an_older_block(
+    names: bytes, found: tuple[int, int]
+) -> None:
     assert block(*names.split()) == found

@@ -1,5 +1,7 @@
 """What the header loses, keeps and gains on its way out."""
 
+from typing import Any
+
 import pytest
 
 from pysendmail import errors
@@ -12,8 +14,9 @@ FULL = b"From: a@x.org\nTo: b@x.org\nDate: Mon\nMessage-ID: <m@x>\n"
 
 def test_a_complete_header_leaves_byte_for_byte() -> None:
     message = (
-        b"received: from x\n\tby y; z  \nFROM : \"A \\\" B\"  <a@x.org>(c)\nTo:b@x.org,\n c@x.org \nCC:\tG: d@x.org ;\n"
-        b"X-Empty:\nsubject:  \xff\xfe caf\xc3\xa9 \x01\nSender: z@x.org\nDate: whenever\nMessage-Id: none\nDate: twice\n"
+        b'received: from x\n\tby y; z  \nFROM : "A \\" B"  <a@x.org>(c)\nTo:b@x.org,\n c@x.org \nCC:\tG: d@x.org ;\n'
+        b"X-Empty:\nsubject:  \xff\xfe caf\xc3\xa9 \x01\nSender: z@x.org\nDate: whenever\nMessage-Id: none\n"
+        b"Date: twice\n"
     )
     assert header_of(submit(message)) == message
 
@@ -56,7 +59,7 @@ QUALIFIED = [
     (b"From: mdadm monitoring <root>\n", b"From: mdadm monitoring <root@example.org>\n"),
     (b"Cc:a,b@x.org,\n c , D <d>\n", b"Cc:a@example.org,b@x.org,\n c@example.org , D <d@example.org>\n"),
     (b"Reply-To: g: a, b;\n", b"Reply-To: g: a@example.org, b@example.org;\n"),
-    (b"Sender: \"a.b\" (x)\n", b"Sender: \"a.b\"@example.org (x)\n"),
+    (b'Sender: "a.b" (x)\n', b'Sender: "a.b"@example.org (x)\n'),
     (b"Disposition-Notification-To: a\n", b"Disposition-Notification-To: a@example.org\n"),
     (b"To: a, b@@x, c\n", b"To: a@example.org, b@@x, c@example.org\n"),
     (b"To: u@b\xc3\xbccher.example\n", b"To: u@xn--bcher-kva.example\n"),
@@ -64,6 +67,7 @@ QUALIFIED = [
     (b"To: u@(c)b\xc3\xbccher.example\n", b"To: u@(c)xn--bcher-kva.example\n"),
     (b"To: u@b\xc3\xbccher . example, v\n", b"To: u@xn--bcher-kva.example, v@example.org\n"),
     (b"To: u@\xff.example, v\n", b"To: u@\xff.example, v@example.org\n"),
+    (b"To: u, u@\xcd\xb8.example, v\n", b"To: u@example.org, u@\xcd\xb8.example, v@example.org\n"),
     (b"Subject: root\n", b"Subject: root\n"),
     (b"X-To: root\n", b"X-To: root\n"),
     (b"To: John Smith\n", b"To: John Smith\n"),
@@ -82,24 +86,27 @@ def test_resent_addresses_are_completed_too() -> None:
         assert line + b"example.org\n" in left
 
 
-@pytest.mark.parametrize(
-    ("missing", "added"),
-    [
-        (b"From", b"From: Alice Liddell <alice@example.org>\n"),
-        (b"Date", b"Date: " + DATE + b"\n"),
-        (b"Message-ID", b"Message-ID: " + MESSAGE_ID + b"\n"),
-        (b"To", b"To: undisclosed-recipients:;\n"),
-    ],
-)
-@pytest.mark.parametrize("empty", [None, b"", b" ", b"\n "])
-def test_a_missing_field_is_added_and_an_empty_one_counts_as_missing(
-    missing: bytes, added: bytes, empty: bytes | None
-) -> None:
-    if missing == b"To" and empty is not None:
-        pytest.skip("an empty To stays")
-    kept = b"".join(line for line in FULL.splitlines(keepends=True) if not line.startswith(missing + b":"))
-    message = kept if empty is None else missing + b":" + empty + b"\n" + kept
-    assert header_of(submit(message, b"b@x.org", extract=False)) == kept + added
+ADDED = [
+    (b"From", b"From: Alice Liddell <alice@example.org>\n"),
+    (b"Date", b"Date: " + DATE + b"\n"),
+    (b"Message-ID", b"Message-ID: " + MESSAGE_ID + b"\n"),
+]
+
+
+def without(name: bytes) -> bytes:
+    return b"".join(line for line in FULL.splitlines(keepends=True) if not line.startswith(name + b":"))
+
+
+@pytest.mark.parametrize(("name", "added"), [*ADDED, (b"To", b"To: undisclosed-recipients:;\n")])
+def test_a_missing_field_is_added_at_the_end(name: bytes, added: bytes) -> None:
+    assert header_of(submit(without(name), b"b@x.org", extract=False)) == without(name) + added
+
+
+@pytest.mark.parametrize(("name", "added"), ADDED)
+@pytest.mark.parametrize("empty", [b"", b" ", b"\n ", b" \n \n\t"])
+def test_an_empty_field_counts_as_missing(name: bytes, added: bytes, empty: bytes) -> None:
+    message = name + b":" + empty + b"\n" + without(name)
+    assert header_of(submit(message, b"b@x.org", extract=False)) == without(name) + added
 
 
 def test_cc_alone_needs_no_to_and_an_empty_to_stays() -> None:
@@ -115,7 +122,7 @@ def test_cc_alone_needs_no_to_and_an_empty_to_stays() -> None:
         ({"gecos": b","}, b"alice@example.org"),
         ({"gecos": b"& Smith,x"}, b"Alice Smith <alice@example.org>"),
         ({"gecos": b"& and &", "login": b"mcDonald"}, b"McDonald and McDonald <mcDonald@example.org>"),
-        ({"gecos": b"A\x01\tB\nBcc: x@y"}, None),
+        ({"gecos": b"A\x01\tB\r\nBcc \x7f x  y"}, b"A B Bcc x y <alice@example.org>"),
         ({"full_name": b"CronDaemon"}, b"CronDaemon <alice@example.org>"),
         ({"full_name": b"a & b"}, b"a & b <alice@example.org>"),
         ({"full_name": b""}, b"alice@example.org"),
@@ -128,18 +135,15 @@ def test_cc_alone_needs_no_to_and_an_empty_to_stays() -> None:
         ({"account_from": b"acc@x.org", "account_full_name": b"Acc"}, b"Acc <acc@x.org>"),
         ({"account_from": b"acc"}, b"Alice Liddell <acc@example.org>"),
         ({"login": b"DOM\\user x"}, b'Alice Liddell <"DOM\\\\user x"@example.org>'),
-        ({"full_name": b"J. \"Q\" P"}, b'"J. \\"Q\\" P" <alice@example.org>'),
+        ({"full_name": b'J. "Q" P'}, b'"J. \\"Q\\" P" <alice@example.org>'),
+        ({"gecos": b"J. Smith (x)"}, b'"J. Smith (x)" <alice@example.org>'),
         ({"full_name": b"J\xc3\xbcrgen"}, b"=?utf-8?q?J=C3=BCrgen?= <alice@example.org>"),
         ({"sender": b"u@b\xc3\xbccher.example"}, b"Alice Liddell <u@xn--bcher-kva.example>"),
     ],
 )
-def test_an_added_from_shows_this_name_and_address(changed: dict[str, object], value: bytes | None) -> None:
+def test_an_added_from_shows_this_name_and_address(changed: dict[str, Any], value: bytes) -> None:
     left = header_of(submit(b"To: b@x.org\nDate: d\nMessage-ID: <m@x>\n\n", **changed))
-    if value is None:
-        assert left.count(b"\n") == 4
-        assert b"Bcc:" not in left.split(b"\n")[-2][:4]
-    else:
-        assert left.lower() == b"to: b@x.org\ndate: d\nmessage-id: <m@x>\nfrom: " + value.lower() + b"\n"
+    assert left == b"To: b@x.org\nDate: d\nMessage-ID: <m@x>\nFrom: " + value + b"\n"
 
 
 def test_of_two_from_fields_the_first_stays_and_the_log_says_so() -> None:
@@ -166,7 +170,9 @@ RESENT_TAIL = TAIL.replace(b"From:", b"Resent-From:").replace(b"Date", b"Resent-
         (b"Resent-Bcc: n@x.org\nBcc: o@x.org\nSubject: s\n", RESENT_TAIL + b"Subject: s\n"),
         (
             b"Resent-From: me@x.org\nResent-Date:\nResent-Message-ID: <r@x>\nResent-To: n@x.org\nSubject: s\n",
-            b"Resent-From: me@x.org\nResent-Message-ID: <r@x>\nResent-To: n@x.org\nResent-Date: " + DATE + b"\nSubject: s\n",
+            b"Resent-From: me@x.org\nResent-Message-ID: <r@x>\nResent-To: n@x.org\nResent-Date: "
+            + DATE
+            + b"\nSubject: s\n",
         ),
         (
             b"Resent-To: n@x.org\nReceived: x\nResent-From: old@x.org\nResent-Bcc: x@x.org\nFrom:\nDate:\n",
@@ -181,14 +187,23 @@ def test_a_resent_message_has_its_resent_block_completed_instead(message: bytes,
 @pytest.mark.parametrize(
     ("changed", "left"),
     [
-        ({"set_from_header": "on"}, b"To: r@x.org\nDate: d\nMessage-ID: <m@x>\nFrom: Alice Liddell <alice@example.org>\n"),
-        ({"set_from_header": "on", "sender": b"b@x.org", "full_name": b""}, b"To: r@x.org\nDate: d\nMessage-ID: <m@x>\nFrom: b@x.org\n"),
+        (
+            {"set_from_header": "on"},
+            b"To: r@x.org\nDate: d\nMessage-ID: <m@x>\nFrom: Alice Liddell <alice@example.org>\n",
+        ),
+        (
+            {"set_from_header": "on", "sender": b"b@x.org", "full_name": b""},
+            b"To: r@x.org\nDate: d\nMessage-ID: <m@x>\nFrom: b@x.org\n",
+        ),
         ({"set_date_header": "on"}, b"From: a@x.org\nTo: r@x.org\nMessage-ID: <m@x>\nDate: " + DATE + b"\n"),
         ({"set_msgid_header": "on"}, b"From: a@x.org\nTo: r@x.org\nDate: d\nMessage-ID: " + MESSAGE_ID + b"\n"),
-        ({"undisclosed_recipients": True}, b"From: a@x.org\nDate: d\nMessage-ID: <m@x>\nTo: undisclosed-recipients:;\n"),
+        (
+            {"undisclosed_recipients": True},
+            b"From: a@x.org\nDate: d\nMessage-ID: <m@x>\nTo: undisclosed-recipients:;\n",
+        ),
     ],
 )
-def test_the_configuration_can_replace_what_is_there(changed: dict[str, object], left: bytes) -> None:
+def test_the_configuration_can_replace_what_is_there(changed: dict[str, Any], left: bytes) -> None:
     message = b"From: a@x.org\nTo: r@x.org\nDate: d\nMessage-ID: <m@x>\nCc: c@x.org\n\n"
     if "undisclosed_recipients" not in changed:
         message = message.replace(b"Cc: c@x.org\n", b"")
@@ -204,7 +219,7 @@ def test_the_configuration_can_replace_what_is_there(changed: dict[str, object],
         ({"set_msgid_header": "off"}, b"Message-ID"),
     ],
 )
-def test_the_configuration_can_forbid_adding(changed: dict[str, object], absent: bytes) -> None:
+def test_the_configuration_can_forbid_adding(changed: dict[str, Any], absent: bytes) -> None:
     assert absent not in header_of(submit(b"To: r@x.org\n\n", **changed))
     assert absent not in header_of(submit(b"Resent-To: r@x.org\n\n", **changed))
 
@@ -245,7 +260,7 @@ def test_undisclosed_recipients_hides_resent_recipients_too() -> None:
         ({"maildomain": b"", "login": b"a@b"}, b"localhost"),
     ],
 )
-def test_an_added_message_id_shows_the_domain_of_the_sender(changed: dict[str, object], domain: bytes) -> None:
+def test_an_added_message_id_shows_the_domain_of_the_sender(changed: dict[str, Any], domain: bytes) -> None:
     left = header_of(submit(b"To: r@x.org\nFrom: a@from.org\n\n", **changed))
     assert left.endswith(b"\nMessage-ID: <unique@" + domain + b">\n")
 

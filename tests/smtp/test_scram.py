@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from pysendmail import errors
 from pysendmail.smtp import scram
-from pysendmail.smtp.saslprep import prepare
 from pysendmail.smtp.sasl import Credentials
+from pysendmail.smtp.saslprep import prepare
 from pysendmail.smtp.scram import Scram
 from tests.smtp.scram_server import ScramServer
 
