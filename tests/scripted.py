@@ -113,7 +113,8 @@ class Peer:
 
     def reset(self) -> None:
         """End the connection with a RST."""
-        self.raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        # wrapping a socket leaves the raw object without its descriptor
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.socket.close()
         raise Gone
 

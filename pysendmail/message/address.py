@@ -68,13 +68,14 @@ def parse(text: bytes) -> AddressList:
     """
     found = AddressList()
     size = len(text)
-    at = _read_ordinary(text, 0, found) if folds_well(text) else 0
+    ordinary = folds_well(text)
+    at = _read_ordinary(text, 0, found) if ordinary else 0
     if at < size:
         from pysendmail.message.element import Reader
 
         reader = Reader(text, found)
         while at < size:
-            comma = text.find(b",", at) if folds_well(text) else size
+            comma = text.find(b",", at) if ordinary else -1
             at = reader.read_past(at, comma if comma >= 0 else size)
             at = _read_ordinary(text, at, found)
         reader.finish()

@@ -74,7 +74,7 @@ class QuotedPrintable(Encoder):
         self._carry = data[cut:]
         if len(self._carry) > _PIECE:
             stop = len(self._carry) - 1  # its last octet may be the CR of a line end
-            done += self._piece(self._carry[:stop]) + _SOFT
+            done += _open_ended(self._piece(self._carry[:stop]))
             self._carry = self._carry[stop:]
             self._broken = True
         return done
@@ -196,6 +196,14 @@ def _shorten(text: bytes, blank: bytes) -> bytes:
         at = text.find(blank, at + 3)
     pieces.append(text[done:])
     return b"".join(pieces)
+
+
+def _open_ended(text: bytes) -> bytes:
+    """Add a soft line break to quoted-printable text that ends within a line."""
+    if len(text) - text.rfind(b"\n") > _LINE:  # the line is full: its last character goes with it
+        cut = -3 if text[-3:-2] == b"=" else -1
+        text = text[:cut] + _SOFT + text[cut:]
+    return text + _SOFT
 
 
 def _is_bad(line: bytes) -> bool:

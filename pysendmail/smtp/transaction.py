@@ -138,6 +138,8 @@ class Transaction:
 
     def _on_data(self, reply: Reply) -> None:
         client = self._client
+        if reply.kind == 2:  # a yes to the message before it was sent is none
+            raise errors.ProtocolError("the server answered DATA as if the message had been sent")
         if reply.kind != 3:
             self._conclude(self.accepted, reply, "DATA")
             return

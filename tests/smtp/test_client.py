@@ -451,6 +451,16 @@ def test_rubbish_behind_the_end_is_doubt_and_before_it_a_broken_protocol() -> No
     assert states(transaction) == {b"r@y": ("deferred", 76)}
 
 
+def test_a_yes_to_data_is_not_a_yes_to_the_message() -> None:
+    client = ready(PIPE)
+    transaction = client.send(mail(), [b"r@y"])
+    flight(client)
+    with pytest.raises(errors.ProtocolError) as caught:
+        client.feed(b"250 a\r\n250 b\r\n250 c\r\n")
+    client.lost(caught.value)
+    assert states(transaction) == {b"r@y": ("deferred", 76)}
+
+
 def test_a_354_to_the_end_of_data_is_no_answer() -> None:
     client = ready()
     transaction = client.send(mail(), [b"r@y"])
@@ -558,7 +568,7 @@ def test_whatever_a_server_says_every_recipient_gets_exactly_one_outcome(
         client.lost(failure)
     assert sorted([*transaction.outcomes, *transaction.left_over]) == names
     if any(outcome.state == "sent" for outcome in transaction.outcomes.values()):
-        assert sent.endswith((b"text\r\n", b"text\r\n.\r\n"))
+        assert b"text\r\n" in sent
 
 
 @given(st.lists(st.integers(1, 40), max_size=30))
