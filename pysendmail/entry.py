@@ -1,5 +1,6 @@
 """The first thing that runs when somebody calls sendmail: make the process sane, run the command, leave fast."""
 
+import gc
 import os
 import sys
 
@@ -7,6 +8,7 @@ import sys
 def main() -> None:
     """Run the command for this process's arguments and end the process with its exit code."""
     stdin_open = _open_missing_descriptors()
+    gc.disable()  # the process ends before looking for cycles of objects could pay
     code = 70
     try:
         from pysendmail.command.main import run

@@ -12,6 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+_SYSTEM_LOG = "/dev/log"
 REPLY_LIMIT = 1024
 _SHORTEST_SECRET = 3
 _BLANKS = bytes(range(0x20)) + b"\x7f"
@@ -24,6 +25,10 @@ _DANGEROUS = dict.fromkeys(
 
 def printable(text: bytes | str, limit: int = REPLY_LIMIT) -> str:
     """Return `text` as one line without C0, C1 and bidirectional controls, of at most `limit` characters."""
+    if len(text) <= limit and text.isascii():
+        plain = text if isinstance(text, str) else text.decode("ascii")
+        if plain.isprintable():
+            return plain
     raw = text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
     if len(raw) > 4 * limit:
         raw = raw[: 4 * limit]
@@ -78,15 +83,9 @@ def queue_id(now: float, pid: int) -> str:
     return "".join(reversed(digits))
 
 
-def delivery_line(
-    recipient: bytes, relay: str, delay: float, delays: "tuple[float, float, float, float]", dsn: str, status: str, text: str
-) -> str:
-    """Return the line that tells one recipient's outcome, without the queue id; `delay` and `delays` in seconds."""
-    parts = "/".join(_seconds(value) for value in delays)
-    return (
-        f"to=<{printable(recipient, 320)}>, relay={relay}, delay={_seconds(delay)}, delays={parts}, "
-        f"dsn={dsn}, status={status} ({text})"
-    )
+def delays_text(delays: "tuple[float, float, float, float]") -> str:
+    """Return the part of a delivery's line that says how long it took: before the queue, in it, connecting, sending."""
+    return f"delay={_seconds(sum(delays))}, delays={'/'.join(map(_seconds, delays))}"
 
 
 def _seconds(value: float) -> str:
@@ -99,20 +98,31 @@ def _seconds(value: float) -> str:
 class Log:
     """Where lines go: syslog, a file, both or neither. What cannot be written is dropped: a log fails no message."""
 
-    __slots__ = ("_facility", "_path", "_tag")
+    __slots__ = ("_facility", "_part", "_path", "_tag")
 
     def __init__(self, facility: str | None = "LOG_MAIL", path: str | None = None, tag: str = "pysendmail") -> None:
-        self._facility = facility
+        # Without a system log each line would cost the C library a new attempt to reach it.
+        self._facility = facility if facility and os.path.exists(_SYSTEM_LOG) else None
         self._path = path
         self._tag = tag
+        self._part = ""
 
     def write(self, part: str, line: str, now: float, warning: bool = False) -> None:
         """Write one line under the name `tag/part`; `now` is the time of the event in seconds since the epoch."""
+        self.write_all(part, [(line, warning)], now)
+
+    def write_all(self, part: str, lines: "list[tuple[str, bool]]", now: float) -> None:
+        """Write lines of one part, each with whether it is a warning."""
         if self._facility:
-            _syslog.openlog(f"{self._tag}/{part}", _syslog.LOG_PID, getattr(_syslog, self._facility, _syslog.LOG_MAIL))
-            _syslog.syslog(_syslog.LOG_WARNING if warning else _syslog.LOG_INFO, line)
+            if part != self._part:
+                self._part = part
+                facility = getattr(_syslog, self._facility, _syslog.LOG_MAIL)
+                _syslog.openlog(f"{self._tag}/{part}", _syslog.LOG_PID, facility)
+            for line, warning in lines:
+                _syslog.syslog(_syslog.LOG_WARNING if warning else _syslog.LOG_INFO, line)
         if self._path:
-            self._append(f"{_stamp(now)} {self._tag}/{part}[{os.getpid()}]: {line}\n")
+            head = f"{_stamp(now)} {self._tag}/{part}[{os.getpid()}]: "
+            self._append("".join([f"{head}{line}\n" for line, _ in lines]))
 
     def _append(self, line: str) -> None:
         try:

@@ -22,8 +22,11 @@ def refusal(*arguments: str | bytes, name: bytes = b"sendmail") -> str:
 def test_without_options_every_argument_is_a_recipient_as_it_came() -> None:
     options = read("a@x,b@y", "Name <c@z>", b"\xc3\xa9@x", "", "-")
     assert options.recipients == [b"a@x,b@y", b"Name <c@z>", b"\xc3\xa9@x", b"", b"-"]
-    assert (options.mode, options.extract, options.sender, options.ignore_dots) == ("deliver", False, None, False)
-    assert (options.delivery, options.errors, options.verbose, options.ignored) == (None, "m", False, [])
+    defaults = {slot: getattr(options, slot) for slot in Options.__slots__ if slot != "recipients"}
+    assert {slot: value for slot, value in defaults.items() if value} == {"mode": "deliver", "errors": "m"}
+    assert [slot for slot in defaults if defaults[slot] is False] == [
+        "extract", "foreground", "ignore_dots", "read_envelope_from", "run_queue", "verbose",
+    ]  # fmt: skip
 
 
 def test_the_argv_list_is_left_alone() -> None:
@@ -249,7 +252,7 @@ def test_contradictions_are_refused_instead_of_delivered() -> None:
     [
         (["-odi"], "i"), (["-odb"], "b"), (["-odq"], "q"), (["-odd"], "q"), (["-o", "db"], "b"), (["-od"], "i"),
         (["-O", "DeliveryMode=b"], "b"), (["-ODeliveryMode=deferred"], "q"), (["-Odeliverymode = queue"], "q"),
-        (["-odf"], "i"), (["-odi", "-odb"], "b"), (["-odb", "-v"], "i"), (["-v"], "i"), (["-v", "-odq"], "i"),
+        (["-odf"], "i"), (["-odB"], "b"), (["-odi", "-odb"], "b"), (["-odb", "-v"], "i"), (["-v"], "i"), (["-v", "-odq"], "i"),
         (["-ov"], "i"), (["-odx"], None), (["-t"], None),
     ],
 )  # fmt: skip
@@ -309,13 +312,13 @@ def test_the_long_report_options_know_msmtps_words() -> None:
 
 def test_the_envelope_id_is_printable_and_short() -> None:
     assert (read("-V00000123").envid, read("-V", "a b\t+=").envid) == (b"00000123", b"a b +=")
-    assert read("-V", "x" * 100).envid == b"x" * 100
+    assert (read("-V", "x" * 100).envid, read("-V1").envid) == (b"x" * 100, b"1")
     for bad in ("", "x" * 101, "\u00e9"):
         assert "envelope id" in refusal("-V", bad)
 
 
 def test_the_hop_count_is_a_number() -> None:
-    assert (read("-h", "17").hops, read("-h0").hops) == (17, 0)
+    assert (read("-h", "17").hops, read("-h0").hops, read("-h", "000123").hops) == (17, 0, 123)
     for bad in ("", "-1", "x", "elp", "1.5", "9" * 5000, "\u0663"):
         assert "number of hops" in refusal("-h", bad)
 
@@ -392,6 +395,7 @@ def test_what_deserves_a_note_is_noted_once_by_name_only() -> None:
 
 def test_the_notes_stay_few() -> None:
     assert len(read(*[f"-Oname{n}=x" for n in range(1000)]).ignored) == 16
+    assert read("-O" + "n" * 40, "-O" + "n" * 41).ignored == [b"-O" + b"n" * 40, b"-O"]
 
 
 @pytest.mark.parametrize("letter", list("AHMPQSX"))
@@ -409,6 +413,12 @@ def test_the_help_names_every_option_and_fits_a_terminal() -> None:
         assert name.decode() in words, name
     assert all(len(line) <= 80 for line in text.splitlines())
     assert text.endswith("\n") and text.isascii()
+
+
+def test_a_refused_argument_is_shown_whole_if_it_is_short_and_clean_in_any_case() -> None:
+    assert "-B " + "x y" * 20 + ";" in refusal("-B", "x y" * 20)
+    assert "-B " + "x" * 60 + "...;" in refusal("-B", "x" * 61)
+    assert "-B \\xc3\\xa9\\xe2\\x80\\xae;" in refusal("-B", "\u00e9\u202e")
 
 
 def test_every_mode_of_the_table_has_a_name() -> None:

@@ -2,7 +2,7 @@
 
 from pysendmail import errors
 from pysendmail.command.console import complain
-from pysendmail.log import Log, delivery_line, printable
+from pysendmail.log import Log, delays_text, printable
 from pysendmail.smtp.outcome import DEFERRED, FAILED, SENT, UNCERTAIN
 
 TYPE_CHECKING = False
@@ -53,18 +53,19 @@ def record(log: Log, qid: str, parcel: "Parcel", report: "Report", intake: float
     """Write the lines of one delivery; `intake` is the time in seconds that reading the message took."""
     sender = printable(parcel.reverse_path, 320)
     log.write("qmgr", f"{qid}: from=<{sender}>, size={report.size}, nrcpt={len(parcel.recipients)} (queue active)", now)
-    delays = (intake, 0.0, report.setup_time, report.transfer_time)
-    for outcome in report.outcomes:
-        line = delivery_line(
-            outcome.recipient,
-            report.relay,
-            sum(delays),
-            delays,
-            outcome.dsn,
-            _WORDS[outcome.state],
-            printable(outcome.text),
+    times = delays_text((intake, 0.0, report.setup_time, report.transfer_time))
+    texts = {outcome.text: "" for outcome in report.outcomes}
+    for text in texts:
+        texts[text] = printable(text)
+    lines = [
+        (
+            f"{qid}: to=<{printable(outcome.recipient, 320)}>, relay={report.relay}, {times}, dsn={outcome.dsn}, "
+            f"status={_WORDS[outcome.state]} ({texts[outcome.text]})",
+            outcome.state != SENT,
         )
-        log.write("smtp", f"{qid}: {line}", now, warning=outcome.state != SENT)
+        for outcome in report.outcomes
+    ]
+    log.write_all("smtp", lines, now)
     log.write("qmgr", f"{qid}: removed", now)
 
 

@@ -137,7 +137,7 @@ class Account:
             else:
                 self.password = None
         if self.domain and "%" in self.domain:
-            self.domain = _filled(self.domain, self.place_of("domain"), "domain")
+            self.domain = _greeting(self.domain, self.place_of("domain"))
 
     def _line_of(self, word: str) -> int:
         return self._section.words[word][1]
@@ -225,6 +225,14 @@ def _from_of(file: File, section: Section) -> bytes | None:
         return values.sender(_filled(value.decode("latin-1"), place, "from"))
     except values.Expected:
         raise ConfigError("from: with the names of this machine and user it is no mail address", place) from None
+
+
+def _greeting(text: str, place: str) -> str | None:
+    """Fill in %H and %M in the name for EHLO. Raises ConfigError."""
+    try:
+        return values.greeting(_filled(text, place, "domain"))
+    except values.Expected:
+        raise ConfigError("domain: with the name of this machine it is no host name", place) from None
 
 
 def _filled(text: str, place: str, word: str) -> str:

@@ -140,7 +140,7 @@ class _Job:
             if any(fd == self._reader for fd, _ in ready) and self._take() == 0:
                 poll.unregister(self._reader)
             self._reap(os.WNOHANG)
-        while self._take():
+        while self._take():  # what came between the last look and the end
             pass
 
     def _take(self) -> int | None:

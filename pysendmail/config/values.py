@@ -121,11 +121,11 @@ def greeting(value: str) -> str | None:
 
 
 def domain(value: str) -> bytes | None:
-    """Read a mail domain; letters beyond ASCII stay, since domains are converted where they are used."""
-    if not value:
-        return None
-    name = _name(value)
-    return name.encode("ascii") if value.isascii() else value.encode("latin-1")
+    """Read a mail domain, as A-labels."""
+    try:
+        return _name(value).encode("ascii") if value else None
+    except Expected:
+        raise Expected("a domain") from None
 
 
 def path(value: str) -> str | None:
@@ -185,7 +185,10 @@ def mailbox(value: str) -> bytes | None:
     address = sender(value)
     if address is not None and (b"@" not in address or is_pattern(address)):
         raise Expected("one mail address with its domain")
-    return address
+    if address is None or address.isascii():
+        return address
+    local, _, name = address.rpartition(b"@")
+    return local + b"@" + _to_ascii(name.decode("latin-1")).encode("ascii")
 
 
 def _quoted(value: str) -> None:

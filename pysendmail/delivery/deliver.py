@@ -76,8 +76,9 @@ def deliver(parcel: Parcel, route: Route) -> Report:
         report.relay, report.tls = session.relay, session.tls_facts
         session.close()
     report.outcomes = [outcomes[recipient] for recipient in parcel.recipients]
+    masked = {text: route.masker.mask(text) for text in {outcome.text for outcome in report.outcomes}}
     for outcome in report.outcomes:
-        outcome.text = route.masker.mask(outcome.text)
+        outcome.text = masked[outcome.text]
     return report
 
 

@@ -137,9 +137,11 @@ def _decide(entity: Entity, census: _Census, trouble: str) -> int:
 
 def _choose(entity: Entity, census: _Census) -> int:
     """Choose by length; but text stays legible and its lines lines, unless there is hardly a plain octet in it."""
-    if census.nul:
+    if entity.media.startswith(b"multipart/"):  # broken; what follows its end would be taken for more base64
+        code = _QUOTED
+    elif census.nul:
         code = _BASE64
-    elif not entity.typed or entity.media.startswith(b"multipart/"):
+    elif not entity.typed:
         code = _QUOTED
     elif entity.media.startswith(b"text/"):
         code = _BASE64 if census.escapes * 4 > census.size * 3 else _QUOTED

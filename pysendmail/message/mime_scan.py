@@ -10,7 +10,7 @@ recursion, and holds no more than one chunk, one header and one line.
 
 Where readers differ, the walk goes with most of them: a delimiter is a whole line (blanks may follow); a line that is a
 delimiter of several open multiparts belongs to the outermost; the CRLF before a delimiter is a part of it; a multipart
-whose delimiter never comes is a leaf.
+in which no part ever begins is a leaf.
 """
 
 from pysendmail import errors
@@ -36,7 +36,7 @@ _DESCENDED = (b"message/rfc822", b"message/news")
 class Entity:
     """A message or part: what its header says, and what the walk makes of it.
 
-    `kind`: LEAF; MULTIPART (its text is the preamble; becomes LEAF at END if its delimiter never came); MESSAGE (holds
+    `kind`: LEAF; MULTIPART (its text is the preamble; becomes LEAF at END if no part of it has begun); MESSAGE (holds
     another message, has no text of its own); OUTSIDE (text behind a close delimiter). `blank`: the empty line that
     ended the header, or b"". `top`: the header is that of a message, not of a part. `typed`: it has a Content-Type.
     `media` and `encoding` are in lower case, `encodings` are all that are named. `sealed` says, if not empty, why
@@ -143,7 +143,7 @@ def scan(chunks: "Iterable[bytes]", fields: list[Field]) -> "Iterator[tuple[int,
             for text in reader.text(levels):
                 yield TEXT, text, entity
             found = reader.found
-            if entity.kind == MULTIPART and (found is None or found[0] != own):
+            if entity.kind == MULTIPART and found != (own, False):
                 entity.kind = LEAF
         yield END, b"", entity
         index = entity.index + 1

@@ -5,7 +5,7 @@ from pysendmail.smtp.reply import Reply
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 SENT, DEFERRED, FAILED, UNCERTAIN = "sent", "deferred", "failed", "uncertain"
 
@@ -82,20 +82,26 @@ def wants_login(reply: Reply) -> bool:
     return reply.code in _LOGIN_CODES or reply.enhanced in _LOGIN_STATUSES
 
 
-def judge(recipient: bytes, reply: Reply, stage: str) -> Outcome:
-    """Return what `reply` to the command `stage` means for a recipient, by its class and then its enhanced code."""
+def judge(recipients: "Iterable[bytes]", reply: Reply, stage: str) -> "dict[bytes, Outcome]":
+    """Return what `reply` to the command `stage` means for each recipient, by its class and then its enhanced code."""
+    state, exit_code = _verdict(reply, stage)
+    dsn, text = "4.5.0" if reply.kind == 3 else reply.status, reply.text
+    return {recipient: Outcome(recipient, state, exit_code, dsn, text, stage) for recipient in recipients}
+
+
+def _verdict(reply: Reply, stage: str) -> tuple[str, int]:
+    """Return the state and the exit code that a reply asks for."""
     if reply.kind == 2:
-        return Outcome(recipient, SENT, 0, reply.status, reply.text, stage)
-    if reply.kind == 5:
-        if wants_login(reply):
-            return Outcome(recipient, DEFERRED, errors.NoPermission.exit_code, reply.status, reply.text, stage)
-        refusal = _REFUSALS[stage]
-        if stage == "MAIL" and (reply.code == 552 or reply.enhanced in ("5.3.4", "5.2.3")):
-            refusal = errors.DataError  # the message is too large for the server
-        return Outcome(recipient, FAILED, refusal.exit_code, reply.status, reply.text, stage)
+        return SENT, 0
+    if reply.kind == 3:
+        return DEFERRED, errors.ProtocolError.exit_code
+    if wants_login(reply):
+        return DEFERRED, errors.NoPermission.exit_code
     if reply.kind == 4:
-        return Outcome(recipient, DEFERRED, errors.TempFail.exit_code, reply.status, reply.text, stage)
-    return Outcome(recipient, DEFERRED, errors.ProtocolError.exit_code, "4.5.0", reply.text, stage)
+        return DEFERRED, errors.TempFail.exit_code
+    if stage == "MAIL" and (reply.code == 552 or reply.enhanced in ("5.3.4", "5.2.3")):
+        return FAILED, errors.DataError.exit_code  # the message is too large for the server
+    return FAILED, _REFUSALS[stage].exit_code
 
 
 def from_failure(recipient: bytes, failure: errors.Failure, stage: str) -> Outcome:

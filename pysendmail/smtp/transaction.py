@@ -73,12 +73,13 @@ class Transaction:
 
     def give_up(self, failure: errors.Failure, stage: str, farewell: Reply | None) -> None:
         """Give every recipient without an outcome the one that the end of the connection means for him."""
+        if farewell is not None and not self.end_left:
+            self._conclude(self.pending, farewell, "RCPT")
+            return
+        text = b"it is not known whether the message was delivered: " + str(failure).encode("utf-8", "replace")
         for recipient in self.pending:
             if self.end_left:
-                text = b"it is not known whether the message was delivered: " + str(failure).encode("utf-8", "replace")
                 outcome = Outcome(recipient, UNCERTAIN, errors.TempFail.exit_code, "4.4.2", text, stage)
-            elif farewell is not None:
-                outcome = judge(recipient, farewell, "RCPT")
             else:
                 outcome = from_failure(recipient, failure, stage)
             self.outcomes[recipient] = outcome
@@ -162,8 +163,7 @@ class Transaction:
 
     def _conclude(self, recipients: list[bytes], reply: Reply, stage: str) -> None:
         """Give each of `recipients` the outcome that `reply` means."""
-        for recipient in recipients:
-            self.outcomes[recipient] = judge(recipient, reply, stage)
+        self.outcomes.update(judge(recipients, reply, stage))
 
 
 def refuse_size(transaction: Transaction, limit: int) -> None:

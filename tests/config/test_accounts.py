@@ -231,6 +231,7 @@ def test_a_mail_name_that_is_none_is_an_error_only_where_it_is_used(
 def test_a_machine_whose_name_makes_no_address_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "uname", lambda: os.uname_result(("Linux", "my vm", "", "", "")))
     assert refusal("host a\nfrom x@%H").startswith("conf:2: from: with the names of this machine and user")
+    assert refusal("host a\ndomain %H").startswith("conf:2: domain: with the name of this machine")
 
 
 def test_auto_from_takes_the_address_of_from_away() -> None:
@@ -322,9 +323,8 @@ def test_an_unknown_account_is_an_error_that_names_the_known_ones_as_far_as_they
 
 
 def test_a_name_in_other_letters_is_found_by_its_octets() -> None:
-    assert chosen("account büro\nhost a\naccount b\nhost b\n".encode(), account="büro".encode())[0] == "büro".encode().decode(
-        "latin-1"
-    )
+    name = "büro".encode()
+    assert chosen(b"account " + name + b"\nhost a\naccount b\nhost b\n", account=name)[0] == name.decode("latin-1")
 
 
 def test_an_account_that_is_not_taken_may_be_wrong() -> None:
@@ -352,7 +352,7 @@ def place(path: pathlib.Path, text: str = "host a\n") -> str:
 
 def test_the_callers_own_file_comes_before_the_systems(folders: pathlib.Path) -> None:
     home = str(folders / "home")
-    with pytest.raises(ConfigError, match="there is no configuration: neither .*home/.config/pysendmail/pysendmail.conf nor"):
+    with pytest.raises(ConfigError, match="there is no configuration: neither .*/.config/pysendmail/pysendmail.conf"):
         accounts.find_file(None, home=home, xdg=None, uid=1000)
     system = place(folders / "etc/pysendmail.conf")
     assert accounts.find_file(None, home=home, xdg=None, uid=1000) == system

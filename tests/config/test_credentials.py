@@ -192,8 +192,13 @@ def test_an_account_name_cannot_lead_out_of_the_folder(around: Surroundings) -> 
         around.find(name="x/../other")
 
 
-def test_without_home_and_folder_the_system_netrc_is_left(around: Surroundings) -> None:
+def test_without_home_and_folder_the_system_netrc_is_left(
+    around: Surroundings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     around.netrc(b"system", around.system_netrc)
+    (around.home / "relative").mkdir()
+    around.put(around.home / "relative" / "pysendmail.password", b"of whoever may write here")
+    monkeypatch.chdir(around.home)
     for environ in ({}, {"CREDENTIALS_DIRECTORY": ""}, {"CREDENTIALS_DIRECTORY": "relative"}):
         found = credentials.find(
             Account(), home=None, environ=environ, tty=False, system_netrc=str(around.system_netrc)

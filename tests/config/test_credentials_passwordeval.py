@@ -253,6 +253,23 @@ def test_a_command_may_ask_on_the_terminal_and_gives_it_back(terminals: list[Ter
     assert terminals[0].wait() == 0
 
 
+def test_a_command_that_asks_before_its_turn_goes_on_when_the_turn_comes(terminals: list[Terminal]) -> None:
+    late = """
+import os, time
+lend = os.tcsetpgrp
+def lend_late(fd, group):
+    while open(f"/proc/{group}/stat").read().rpartition(")")[2].split()[0] != "T":
+        time.sleep(0.01)
+    os.tcsetpgrp = lend
+    lend(fd, group)
+os.tcsetpgrp = lend_late
+"""
+    command = b'read answer </dev/tty; echo "$answer"'
+    terminals.append(Terminal(late + RUN.format(command=command, seconds=20, terminal=True)))
+    terminals[0].type(b"open sesame\n")
+    terminals[0].read_until(b"got b'open sesame'")
+
+
 def test_control_c_on_the_terminal_ends_the_command_and_not_us(terminals: list[Terminal]) -> None:
     command = b"printf 'pass phrase: ' >/dev/tty; read answer </dev/tty; echo \"$answer\""
     terminals.append(Terminal(RUN.format(command=command, seconds=20, terminal=True)))
@@ -265,5 +282,6 @@ def test_control_c_on_the_terminal_ends_the_command_and_not_us(terminals: list[T
 def test_a_command_that_may_not_ask_is_stopped_and_killed_in_time(terminals: list[Terminal]) -> None:
     command = b'read answer </dev/tty; echo "$answer"'
     terminals.append(Terminal(RUN.format(command=command, seconds=0.2, terminal=False)))
+    terminals[0].type(b"not for you\n")
     terminals[0].read_until(b"failed: p: the passwordeval command did not end")
     terminals[0].read_until(b"ours again: True")

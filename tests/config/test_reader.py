@@ -183,8 +183,8 @@ FINE = {
     "protocol": "smtp", "queue": "off", "delivery": "interactive", "rate": "off", "received_user": "off",
 }  # fmt: skip
 OF_CONSEQUENCE = {
-    "remove_bcc_headers": "off", "keepbcc": "on", "tls_force_sslv3": "on", "protocol": "lmtp", "tls_min_dh_prime_bits": "512",
-    "delivery": "background", "received_user": "on",
+    "remove_bcc_headers": "off", "keepbcc": "on", "tls_force_sslv3": "on", "protocol": "lmtp",
+    "tls_min_dh_prime_bits": "512", "delivery": "background", "received_user": "on",
 }  # fmt: skip
 
 
@@ -227,8 +227,15 @@ def test_a_tilde_stands_for_the_home_folder() -> None:
     assert list(found.values()) == ["/home/alice/a", "/home/alice/ca", "/home/alice/l", b"~/p"]
 
 
-@pytest.mark.parametrize(("text", "permitted"), [(b"caller_config on\nhost a", True), (b"host a\n", False),
-    (b"defaults\ncaller_config\naccount a\nhost a\n", True), (b"caller_config on\ncaller_config off\n", False)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "permitted"),
+    [
+        (b"caller_config on\nhost a", True),
+        (b"host a\n", False),
+        (b"defaults\ncaller_config\naccount a\nhost a\n", True),
+        (b"caller_config on\ncaller_config off\n", False),
+    ],
+)
 def test_caller_config_holds_for_the_whole_file(text: bytes, permitted: bool) -> None:
     assert reader.parse(text, "conf").caller_config is permitted
 
@@ -357,7 +364,16 @@ def test_control_characters_in_a_files_name_are_not_shown(tmp_path: pathlib.Path
     assert str(caught.value).isprintable()
 
 
-@pytest.mark.parametrize(("name", "msmtp"), [("/h/.msmtprc", True), ("/etc/msmtprc", True), ("msmtprc", True),
-    ("/h/.config/msmtp/config", True), ("/h/.config/pysendmail/pysendmail.conf", False), ("/h/xmsmtprc", False)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "msmtp"),
+    [
+        ("/h/.msmtprc", True),
+        ("/etc/msmtprc", True),
+        ("msmtprc", True),
+        ("/h/.config/msmtp/config", True),
+        ("/h/.config/pysendmail/pysendmail.conf", False),
+        ("/h/xmsmtprc", False),
+    ],
+)
 def test_a_file_of_msmtp_is_known_by_its_name(name: str, msmtp: bool) -> None:
     assert reader._is_msmtp(name) is msmtp

@@ -163,6 +163,22 @@ def test_a_header_over_16_mib_is_refused_however_it_comes(step: int) -> None:
             read(*(message[at : at + step] for at in range(0, len(message), step)))
 
 
+def test_an_unfinished_line_over_16_mib_is_refused_while_it_comes() -> None:
+    reader = HeaderReader()
+    reader.feed(b"Subject: ")
+    with pytest.raises(errors.DataError, match="larger than 16 MiB"):
+        for _ in range(17):
+            reader.feed(b"x" * (1 << 20))
+
+
+@pytest.mark.parametrize(("length", "dropped"), [(1002, True), (1003, False)])
+def test_an_mbox_line_is_no_longer_than_other_lines(length: int, dropped: bool) -> None:
+    message = (b"From " + b"x" * length)[: length - 1] + b"\nTo: a\n\n"
+    for reader in (read(message), read(message[:1002], message[1002:]), read(message[:1005], message[1005:])):
+        assert bool(reader.removed) is dropped
+        assert reader.rest == (b"" if dropped else message)
+
+
 def test_too_many_fields_are_refused() -> None:
     with pytest.raises(errors.DataError, match="fields"):
         read(b"a:\n" * (header.MAX_FIELDS + 1))

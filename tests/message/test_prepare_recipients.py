@@ -79,6 +79,10 @@ def test_two_addresses_without_a_comma_are_both_taken_and_the_log_says_so() -> N
         assert len(prepared.notes) == 1
 
 
+def test_a_bcc_that_gives_no_recipient_leaves_no_trace_in_the_log() -> None:
+    assert submit(b"Bcc: a@x.org b@x.org\n\n", b"r@x.org", extract=False).notes == []
+
+
 def test_arguments_are_added_to_the_header_each_recipient_once() -> None:
     prepared = submit(b"To: a@x.org\nBcc: b@x.org\n\n", b"c@x.org", b"a@X.org")
     assert prepared.recipients == [b"a@x.org", b"b@x.org", b"c@x.org"]
@@ -118,7 +122,7 @@ def test_without_t_the_header_gives_no_recipient() -> None:
     ("message", "named"),
     [
         (b"To: a@x.org, b@@x.org\n\n", "b@@x.org"),
-        (b"To: a@x.org,\n John Smith\n\n", "John Smith"),
+        (b"To: a@x.org,\n John\n Smith\n\n", "John Smith"),
         (b"To: good@x.org\nCc: a@x.org, <b@x.org\n\n", "b@x.org"),
         (b"To: a@x.org, b@-\xff.org\n\n", "b@-"),
         (b"To: a@x.org, b@\x01x.org\n\n", "b@"),

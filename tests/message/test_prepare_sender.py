@@ -83,6 +83,7 @@ def fields(header: bytes) -> list[Field]:
         (b"To: a@x.org\n", None),
         (b"From:\n", None),
         (b"From: John Smith\n", None),
+        (b"From: John Smith\nFrom: b@x.org\n", None),
         (b"From: a@B\xc3\xbccher.example\n", b"a@xn--bcher-kva.example"),
         (b"From: a@\xff.example\n", None),
         (b"From: a@\xcd\xb8.example\n", b"a@\xcd\xb8.example"),

@@ -213,6 +213,16 @@ def test_a_malformed_or_foreign_first_message_ends_the_exchange(first: bytes) ->
         client.finish()
 
 
+def test_an_extension_that_the_server_insists_on_is_named_as_the_reason() -> None:
+    with pytest.raises(errors.ProtocolError, match="extension"):
+        sha1().respond(b"m=ext,r=%b,s=%b,i=4096" % (JOINT, SALT))
+
+
+def test_commas_and_equals_signs_in_names_are_escaped() -> None:
+    client = sha1(Credentials(b"a,=b", b"pencil", b"c=,d"))
+    assert client.initial() == b"n,a=c=3D=2Cd,n=a=2C=3Db,r=" + NONCE
+
+
 @pytest.mark.parametrize(
     ("count", "word"),
     [

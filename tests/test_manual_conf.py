@@ -1,0 +1,142 @@
+"""The manual of the configuration says what the code does: words, values, defaults, files and examples."""
+
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from pysendmail.config import accounts, aliases, reader, values
+from pysendmail.config.words import ACTS, NOTED, OLD, REFUSED, WORDS
+from tests.imports import ROOT
+
+PAGE = ROOT / "man" / "pysendmail.conf.5"
+TEXT = PAGE.read_text()
+STRUCTURE = {"account", "defaults"}
+# Words of a queue and a daemon, which this release does not have.
+LATER = {
+    "queue", "delivery", "rate", "retry", "expire", "warn", "keepfailed", "uncertain", "postmaster", "connections",
+    "listen", "submission_socket", "run_as", "received_user",
+}  # fmt: skip
+
+
+def section(name: str) -> str:
+    """Give the source of one section."""
+    return re.split(r"^\.Sh ", TEXT.partition(f"\n.Sh {name}\n")[2], maxsplit=1, flags=re.M)[0]
+
+
+def headings() -> dict[str, str]:
+    """Give the heading of each word without macros: `on | off`."""
+    found: dict[str, str] = {}
+    for line in re.findall(r"^\.It Cm (.*)", section("DESCRIPTION"), flags=re.M):
+        word, _, rest = line.partition(" ")
+        assert word not in found, word
+        found[word] = " ".join(part for part in rest.split() if part not in ("Ar", "Cm", "Ns", "Op"))
+    return found
+
+
+def paragraph(word: str) -> str:
+    """Give what the manual says of a word, as one line without macros."""
+    after = re.split(rf"^\.It Cm {word}\b.*\n", TEXT, maxsplit=1, flags=re.M)[1]
+    lines = re.split(r"^\.(?:It|El|Sh|Ss)\b", after, maxsplit=1, flags=re.M)[0].splitlines()
+    return " ".join(re.sub(r"^\.(Cm|Ar|Pq|Pa|Fl|Ql|Dv) ", "", line) for line in lines)
+
+
+def examples() -> list[str]:
+    """Give the displays of the section EXAMPLES."""
+    return re.findall(r"^\.Bd -literal.*?\n(.*?)^\.Ed", section("EXAMPLES"), flags=re.M | re.S)
+
+
+HEADINGS = headings()
+# Of words with a choice or a number; the port and whether to log in depend on other words.
+DEFAULTS = {
+    word: {True: "on", False: "off"}[default] if isinstance(default, bool) else str(default).removeprefix("TLS")
+    for word, (doing, _, default) in WORDS.items()
+    if doing == ACTS and default not in (None, "") and word not in ("port", "auth", "syslog")
+}
+
+
+def test_the_manual_has_every_word_that_acts_and_no_other() -> None:
+    assert set(HEADINGS) == STRUCTURE | {word for word, row in WORDS.items() if row[0] in (ACTS, OLD)}
+
+
+@pytest.mark.parametrize("word", sorted(word for word, row in WORDS.items() if row[:2] == (ACTS, values.flag)))
+def test_a_word_that_is_on_or_off_is_shown_as_such(word: str) -> None:
+    assert HEADINGS[word] == "on | off"
+
+
+@pytest.mark.parametrize("word", sorted(word for word, row in WORDS.items() if row[0] == ACTS))
+def test_the_choices_of_a_heading_are_those_of_the_word(word: str) -> None:
+    convert = WORDS[word][1]
+    choices = re.findall(r"[a-z0-9][a-z0-9.]*", HEADINGS[word]) if "|" in HEADINGS[word] else []
+    placeholders = {"seconds", "mechanism", "file", "folder", "facility", "event"}
+    for choice in set(choices) - placeholders:
+        convert(choice)
+    if choices and not placeholders.intersection(choices):
+        with pytest.raises(values.Expected) as caught:
+            convert("nonsense")
+        assert set(choices) == set(re.findall(r"[a-z0-9][a-z0-9.]*", str(caught.value))) - {"or"}
+
+
+@pytest.mark.parametrize(("word", "default"), sorted(DEFAULTS.items()))
+def test_the_manual_gives_the_default_of_a_choice(word: str, default: str) -> None:
+    said = paragraph(word)
+    assert re.search(rf"[Tt]he default is {default}\b|\b{default} ?,( No)? the default", said), said
+
+
+def test_the_manual_says_what_becomes_of_each_word_of_msmtp_that_does_not_act() -> None:
+    compatibility = section("COMPATIBILITY")
+    for word, row in WORDS.items():
+        if row[0] in (NOTED, REFUSED):
+            told = bool(re.search(rf"^\.Cm {word}\b", compatibility, flags=re.M))
+            assert told is (word not in LATER), word
+
+
+def test_no_word_of_a_later_release_is_documented() -> None:
+    assert [word for word in LATER if re.search(rf"^\.(It )?Cm {word}\b", TEXT, flags=re.M)] == []
+
+
+def test_the_manual_names_the_files_that_are_read() -> None:
+    files = section("FILES")
+    assert accounts.SYSTEM_FILE in files
+    assert f"~/.config/{accounts._OWN_FILE}" in files
+    assert accounts._MAILNAME in TEXT
+
+
+def test_the_limits_of_the_manual_are_those_of_the_reader() -> None:
+    limits = f"A line may have {reader._LINE_LIMIT} octets, the file {reader.FILE_LIMIT >> 20} MiB"
+    assert limits in TEXT.replace("\n", " ")
+
+
+def test_every_example_is_a_good_configuration() -> None:
+    shown = examples()
+    assert len(shown) == 4
+    for text in shown[:3]:
+        file = reader.parse(text.encode(), "example", home="/home/alice")
+        for name in file.accounts:
+            account, _ = accounts.choose(file, account=name.encode("latin-1"))
+            assert account.notes == []
+        assert accounts.choose(file)[0].host
+    aliases.parse(shown[3].encode(), "example").check()
+
+
+def test_the_first_example_has_five_lines_and_logs_in_over_tls() -> None:
+    text = examples()[0]
+    account, _ = accounts.choose(reader.parse(text.encode(), "example"))
+    assert len(text.splitlines()) == 5
+    assert (account.tls, account.tls_starttls, account.tls_certcheck, account.port, account.auth) == (
+        "on", True, True, 587, True,
+    )  # fmt: skip
+
+
+def test_the_accounts_of_the_second_example_are_chosen_as_it_says() -> None:
+    file = reader.parse(examples()[1].encode(), "example", home="/home/alice")
+    assert accounts.choose(file, sender=b"bob@example.org")[0].name == "work"
+    home, _ = accounts.choose(file)
+    assert (home.name, home.host, home.tls_starttls) == ("default", "smtp.fastmail.com", False)
+
+
+@pytest.mark.skipif(shutil.which("mandoc") is None, reason="mandoc is not installed")
+def test_mandoc_finds_nothing_amiss() -> None:
+    done = subprocess.run(["mandoc", "-Tlint", "-W", "warning", PAGE], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.returncode) == ("", 0)
