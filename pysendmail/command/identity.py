@@ -4,6 +4,7 @@ import os
 import pwd
 
 from pysendmail.config.accounts import mailname
+from pysendmail.message.address import domain_to_ascii
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,10 +36,13 @@ class Caller:
 
 
 def mail_domain(account: "Account") -> bytes:
-    """Return the domain that qualifies names: the word maildomain, /etc/mailname, `from`'s domain, this machine's name."""
+    """Return the domain that qualifies names: the word maildomain, /etc/mailname, `from`'s domain, this machine's name.
+
+    It is in A-labels. Raises DataError where it has none.
+    """
     named = account.maildomain or mailname()
     if named:
-        return named
+        return named if named.isascii() else domain_to_ascii(named)
     if account.sender and b"@" in account.sender:
         return account.sender.rpartition(b"@")[2]
     return os.fsencode(os.uname().nodename) or b"localhost"

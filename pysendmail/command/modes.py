@@ -39,8 +39,9 @@ def _check_aliases(options: "Options") -> int:
         file = configuration(options, Caller())
     except errors.NoConfig:
         return 0
-    account, _ = choose_account(file, options, None)
-    aliases_of(account)
+    known = aliases_of(choose_account(file, options, None)[0])
+    if known is not None:
+        known.check()
     return 0
 
 
@@ -52,8 +53,9 @@ def _verify(options: "Options") -> int:
         raise errors.UsageError("-bv needs an address to verify")
     from pysendmail.message.recipients import Recipients, from_arguments
 
+    known = aliases_of(account)
     for argument in options.recipients:
-        recipients = Recipients(mail_domain(account), False, aliases_of(account))
+        recipients = Recipients(mail_domain(account), False, known.expand if known is not None else None)
         from_arguments([argument], recipients, [])
         for address in recipients.addresses():
             say(f"{_text(argument)}... to {_text(address)} by {account.host} port {account.port} ({reason})")

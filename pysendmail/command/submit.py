@@ -19,9 +19,9 @@ from pysendmail.smtp.outcome import FAILED, Outcome
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pysendmail.config.accounts import Account
+    from pysendmail.config.aliases import Aliases
     from pysendmail.config.reader import File
     from pysendmail.delivery.deliver import Report
-    from pysendmail.message.recipients import Expand
     from pysendmail.options import Options
 
 
@@ -63,13 +63,13 @@ def choose_account(file: "File", options: "Options", message: Message | None) ->
     return accounts.choose(file, account=options.account, sender=sender, header_from=shown)
 
 
-def aliases_of(account: "Account") -> "Expand | None":
-    """Return what expands aliases, None without an alias file. Raises ConfigError."""
+def aliases_of(account: "Account") -> "Aliases | None":
+    """Return the aliases that hold for the account, None without an alias file. Raises ConfigError."""
     if not account.aliases:
         return None
     from pysendmail.config import aliases
 
-    return aliases.load(account.aliases).expand
+    return aliases.load(account.aliases)
 
 
 class _Submission:
@@ -117,6 +117,7 @@ class _Submission:
 
     def _prepare(self, message: Message) -> Prepared:
         account, options = self._account, self._options
+        known = aliases_of(account)
         offset = localtime(self._now).tm_gmtoff // 60
         facts = Facts(
             login=self._caller.login,
@@ -126,7 +127,7 @@ class _Submission:
             utc_offset=offset,
             unique=f"{self._qid}.{os.urandom(6).hex()}".encode(),
             privacy=account.privacy,
-            sender=options.sender if account.allow_from_override else None,
+            sender=options.sender if account.allow_from_override else account.sender,
             full_name=options.full_name,
             account_from=account.sender,
             account_full_name=account.from_full_name,
@@ -143,7 +144,7 @@ class _Submission:
             arguments=options.recipients,
             extract_minus_args=account.extract_minus_args,
             bad_recipients_skip=account.bad_recipients == "skip",
-            expand=aliases_of(account),
+            expand=known.expand if known is not None else None,
         )
 
     def _log_intake(self, prepared: Prepared, reason: str) -> None:

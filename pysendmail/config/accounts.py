@@ -5,7 +5,7 @@ import os
 from pysendmail.config import values
 from pysendmail.config.reader import File, Section, is_word, parse, read_regular, shown
 from pysendmail.config.words import ACTS, WORDS
-from pysendmail.errors import ConfigError, NoPermission
+from pysendmail.errors import ConfigError, NoConfig, NoPermission
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -273,7 +273,7 @@ def mailname() -> bytes | None:
 def find_file(option: bytes | None, *, home: str | None, xdg: str | None, uid: int) -> str:
     """Return the name of the configuration file: the one of -C, else the caller's own, else the system's.
 
-    `home` is $HOME, else the password file's folder; `xdg` is $XDG_CONFIG_HOME. Raises ConfigError if there is no file,
+    `home` is $HOME, else the password file's folder; `xdg` is $XDG_CONFIG_HOME. Raises NoConfig if there is no file,
     NoPermission if the caller may not name one.
     """
     if option is not None:
@@ -289,7 +289,7 @@ def find_file(option: bytes | None, *, home: str | None, xdg: str | None, uid: i
         if os.path.exists(name):
             return name
     neither = f"neither {shown(own)} nor {SYSTEM_FILE} exists" if folder else f"{SYSTEM_FILE} does not exist"
-    raise ConfigError(f"there is no configuration: {neither}; pysendmail.conf(5) says what to write")
+    raise NoConfig(f"there is no configuration: {neither}; pysendmail.conf(5) says what to write")
 
 
 def _callers_may_choose() -> bool:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         def port(self) -> int: ...
         @property
         def tls_cert_file(self) -> str | None: ...
+        def place_of(self, word: str, /) -> str: ...
 
 
 SYSTEM_NETRC = "/etc/netrc"
@@ -56,31 +57,33 @@ def find(
     user = account.user or b""
     if account.auth == b"EXTERNAL":
         return Credentials(user)
-    place = f"account {account.name}"
-    secret = _stored(account, environ, place, tty)
+    secret = _stored(account, environ, tty)
     if secret is None:
         user, secret = _from_netrc(account, user, home, system_netrc)
     if secret is None and account.tls_cert_file and account.auth is True:
         return Credentials(user)  # the client certificate is the proof (AUTH EXTERNAL)
     if not user and account.auth != b"OAUTHBEARER":
+        place = account.place_of("auth")
         raise errors.ConfigError("auth is on, but there is no user: add the word user, or write auth off", place)
-    who = printable(user, 200)
     if secret is None and tty:
         from pysendmail.config import prompt
 
-        secret = prompt.ask(f"password for {who} at {account.host}: ") or None
+        secret = prompt.ask(f"password for {printable(user, 200)} at {account.host}: ") or None
     if secret is None:
-        raise errors.ConfigError(f"no password for {who}: add passwordeval or password, or a netrc entry", place)
+        # The user is not named: the file may be any that a caller pointed at, and its content is not shown.
+        place = account.place_of("user")
+        raise errors.ConfigError("there is no password for this user: add passwordeval, or a netrc entry", place)
     return Credentials(user, secret)
 
 
-def _stored(account: "Login", environ: "Mapping[str, str]", place: str, tty: bool) -> bytes | None:
+def _stored(account: "Login", environ: "Mapping[str, str]", tty: bool) -> bytes | None:
     """Return the password that the configuration or systemd gives, or a command."""
     if account.password is not None:
         return account.password
     if account.passwordeval:
         from pysendmail.config import passwordeval
 
+        place = account.place_of("passwordeval")
         return passwordeval.run(account.passwordeval, environ=environ, place=place, terminal=tty)
     return _from_directory(environ.get("CREDENTIALS_DIRECTORY", ""), account.name)
 

@@ -68,7 +68,7 @@ def _password(job: "_Job", seconds: float, terminal: bool) -> bytes:
 
 def _start(command: bytes, environ: "Mapping[str, str]", output: int) -> int:
     """Start the shell and return its process id, which is that of its process group too."""
-    import _signal  # type: ignore[import-not-found]
+    import _signal
 
     actions: list[tuple[int, int] | tuple[int, int, int] | tuple[int, int, str, int, int]] = [
         (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),

@@ -22,7 +22,7 @@ def ask(question: str, *, seconds: float = SECONDS, path: str = "/dev/tty") -> b
 
     Raises TempFail if no line comes in time, or if a signal ended the question and left the program running.
     """
-    import _signal  # type: ignore[import-not-found]
+    import _signal
 
     try:
         tty = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC | os.O_NONBLOCK)

@@ -16,6 +16,7 @@ _LINE_LIMIT = 16384
 _WORD_LIMIT = 40
 _WORD_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_")
 _CONTROLS = bytes([*range(9), *range(11, 32), 127])  # all but TAB and LF
+_CONTROL_LETTERS = frozenset(_CONTROLS.decode("ascii"))
 _DEFAULT = "default"
 
 
@@ -182,11 +183,8 @@ def _unfit_line(text: bytes, lines: list[str]) -> int:
     """Return the number of the first line that is too long or holds a control character, 0 if there is none."""
     if len(text.translate(None, _CONTROLS)) == len(text) and len(max(lines, key=len)) <= _LINE_LIMIT:
         return 0
-    for number, line in enumerate(lines, 1):
-        octets = line.encode("latin-1")
-        if len(octets) > _LINE_LIMIT or len(octets.translate(None, _CONTROLS)) != len(octets):
-            return number
-    return 0
+    bad = (len(line) > _LINE_LIMIT or not _CONTROL_LETTERS.isdisjoint(line) for line in lines)
+    return 1 + list(bad).index(True)
 
 
 def load(file_name: str, *, uid: int, home: str = "") -> File:

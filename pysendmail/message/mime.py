@@ -30,7 +30,9 @@ _LABELS = {_QUOTED: b"quoted-printable", _BASE64: b"base64"}
 _CHARSETS = (b"", b"us-ascii", b"utf-8", b"unknown-8bit")  # RFC 1428 for the last
 _CODES = 15
 _CHARSET_SHIFT = 4
-_LINE = 998
+_EIGHT_BIT = "8-bit text, which the server does not take"
+_NUL = "NUL octets"
+_LONG_LINE = "a line of over 998 octets"
 _PLAIN = bytes(octet for octet in range(32, 127) if octet != 61) + b"\t\r\n"
 # Types of `message` that may be encoded like any leaf (RFC 6532 section 3.7, RFC 6533).
 _ENCODABLE = b"message/global"
@@ -90,10 +92,10 @@ class _Census(Survey):
 def _trouble(facts: Survey | Body, eight_bit_ok: bool) -> str:
     """Name what the server cannot take, "" if it can take all."""
     if facts.eight_bit and not eight_bit_ok:
-        return "8-bit text, which the server does not take"
+        return _EIGHT_BIT
     if facts.nul:
-        return "NUL octets"
-    return f"a line of over {_LINE} octets" if facts.long_line else ""
+        return _NUL
+    return _LONG_LINE if facts.long_line else ""
 
 
 def _plan(fields: list[Field], body: Body, eight_bit_ok: bool) -> bytearray:
@@ -124,7 +126,7 @@ def _decide(entity: Entity, census: _Census, trouble: str) -> int:
     if entity.encoding == b"quoted-printable":
         return _MEND
     if entity.encoding == b"base64":
-        if census.eight_bit or census.nul:
+        if trouble != _LONG_LINE:
             raise errors.DataError(f"a base64 part holds {trouble}; it cannot be mended without a guess")
         return _WRAP
     if entity.encoding.startswith((b"x-", b"uu")):  # any other unknown word changes nothing for readers

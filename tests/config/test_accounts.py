@@ -234,6 +234,11 @@ def test_a_machine_whose_name_makes_no_address_is_told(monkeypatch: pytest.Monke
     assert refusal("host a\ndomain %H").startswith("conf:2: domain: with the name of this machine")
 
 
+def test_a_caller_without_a_name_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "getuid", lambda: 2**31 - 7)
+    assert refusal("host a\nfrom %U@b") == "conf:2: from: %U needs a name for uid 2147483641"
+
+
 def test_auto_from_takes_the_address_of_from_away() -> None:
     assert account("host a\nfrom x@y\nauto_from on").sender is None
     assert account("host a\nfrom x@y\nauto_from off").sender == b"x@y"

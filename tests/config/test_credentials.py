@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,6 +29,9 @@ class Account:
         for word, value in words.items():
             setattr(self, word, value)
 
+    def place_of(self, word: str) -> str:
+        return f"/etc/file:{word}"
+
 
 class Surroundings:
     """A home, a system netrc and a folder of credentials, all empty at first."""
@@ -46,13 +50,13 @@ class Surroundings:
     def netrc(self, secret: bytes, path: Path | None = None, login: bytes = b"tim") -> None:
         self.put(path or self.home / ".netrc", b"machine smtp.example.com login %b password %b\n" % (login, secret))
 
-    def find(self, tty: bool = False, **words: object) -> Credentials | None:
+    def find(self, *, tty: bool = False, **words: Any) -> Credentials | None:
         environ = {"CREDENTIALS_DIRECTORY": str(self.directory), "PATH": os.environ["PATH"]}
         return credentials.find(
             Account(**words), home=str(self.home), environ=environ, tty=tty, system_netrc=str(self.system_netrc)
         )
 
-    def secret(self, **words: object) -> bytes:
+    def secret(self, **words: Any) -> bytes:
         found = self.find(**words)
         assert found is not None
         return found.secret
@@ -92,16 +96,22 @@ def test_each_source_is_asked_in_its_turn(around: Surroundings, monkeypatch: pyt
 
 
 def test_nothing_found_says_what_to_do(around: Surroundings) -> None:
-    with pytest.raises(errors.ConfigError, match="no password for tim: add passwordeval") as caught:
+    with pytest.raises(errors.ConfigError, match="no password for this user: add passwordeval") as caught:
         around.find()
-    assert caught.value.place == "account work"
+    assert caught.value.place == "/etc/file:user"
+    assert "tim" not in str(caught.value)
 
 
 def test_the_question_names_user_and_host_without_controls(
     around: Surroundings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    questions = []
-    monkeypatch.setattr(prompt, "ask", lambda question: questions.append(question) or b"typed")
+    questions: list[str] = []
+
+    def ask(question: str) -> bytes:
+        questions.append(question)
+        return b"typed"
+
+    monkeypatch.setattr(prompt, "ask", ask)
     assert around.secret(tty=True, user=b"tim\x1b[2J") == b"typed"
     assert questions == ["password for tim?[2J at smtp.example.com: "]
 
@@ -132,12 +142,12 @@ def test_octets_of_user_and_password_stay_as_they_are(around: Surroundings) -> N
 
 def test_a_failing_command_is_not_replaced_by_another_source(around: Surroundings) -> None:
     around.netrc(b"from-netrc")
-    with pytest.raises(errors.TempFail, match="account work: the passwordeval command failed"):
+    with pytest.raises(errors.TempFail, match="/etc/file:passwordeval: the passwordeval command failed"):
         around.find(passwordeval=b"exit 1")
 
 
 def test_a_missing_user_may_stand_in_netrc_and_is_an_error_otherwise(around: Surroundings) -> None:
-    with pytest.raises(errors.ConfigError, match="no user"):
+    with pytest.raises(errors.ConfigError, match="/etc/file:auth: .*no user"):
         around.find(user=None, password=b"x")
     with pytest.raises(errors.ConfigError, match="no user"):
         around.find(user=None, tty=True)

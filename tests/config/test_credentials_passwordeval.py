@@ -18,9 +18,9 @@ from tests.config.terminal import Terminal
 ROOT = str(Path(pysendmail.__file__).parents[1])
 
 
-def run(command: bytes | str, seconds: float = 20, **environ: str) -> bytes:
+def run(command: bytes | str, seconds: float = 20, environ: dict[str, str] | None = None) -> bytes:
     octets = command if isinstance(command, bytes) else command.encode()
-    return passwordeval.run(octets, environ=environ, place="account test", seconds=seconds)
+    return passwordeval.run(octets, environ=environ or {}, place="account test", seconds=seconds)
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_the_environment_is_passed_on_but_for_what_subverts_programs() -> None:
     }
     harmless = {"GPG_TTY": "/dev/pts/9", "HOME": "/h", "DBUS_SESSION_BUS_ADDRESS": "unix:x", "PATH": os.environ["PATH"]}
     assert passwordeval.clean({**harmful, **harmless}) == harmless
-    assert run('echo "$GPG_TTY:$LD_PRELOAD:$PYTHONPATH:${LD_LIBRARY_PATH-unset}"', **harmful, **harmless) == (
+    assert run('echo "$GPG_TTY:$LD_PRELOAD:$PYTHONPATH:${LD_LIBRARY_PATH-unset}"', environ={**harmful, **harmless}) == (
         b"/dev/pts/9:::unset"
     )
 

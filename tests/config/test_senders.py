@@ -34,6 +34,8 @@ from pysendmail.config.values import is_pattern
         ([b"[a-c]@x.org"], b"B@x.org", 0),
         ([b"[!a-c]@x.org"], b"b@x.org", None),
         (["a@bücher.example".encode()], b"a@xn--bcher-kva.example", 0),
+        (["*@bücher.example".encode()], b"a@xn--bcher-kva.example", 0),
+        ([b"*\xff@*", b"a@\xff.org"], b"a@x.org", None),
         ([b"a@[192.0.2.1]"], b"a@[192.0.2.1]", 0),
     ],
 )

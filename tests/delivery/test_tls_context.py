@@ -85,6 +85,19 @@ def test_the_context_is_as_strict_as_it_must_be(write):
     assert raw.keylog_filename is None
 
 
+def test_what_a_build_of_python_is_lax_about_is_taken_back(monkeypatch):
+    lax = ssl.OP_IGNORE_UNEXPECTED_EOF | 0x4  # OP_LEGACY_SERVER_CONNECT, which not every version names
+    make = tls_context._new_context
+
+    def make_lax():
+        raw = make()
+        raw.options |= lax
+        return raw
+
+    monkeypatch.setattr(tls_context, "_new_context", make_lax)
+    assert not context(settings(verify=False)).raw.options & lax
+
+
 @pytest.mark.parametrize("word", ["TLS1.3", "tlsv1.3", "1.3"])
 def test_the_least_version_may_be_raised(word):
     assert context(settings(verify=False, min_version=word)).raw.minimum_version == ssl.TLSVersion.TLSv1_3
@@ -245,12 +258,13 @@ def test_a_trust_file_without_a_certificate_is_an_error(write, content):
 
 def test_a_missing_file_is_an_error_that_names_it(write, tmp_path):
     gone = str(tmp_path / "gone.pem")
-    good = write("good.pem", ROOT.pem)
+    good = write("good.pem", ROOT.pem, mode=0o600)
     for more in (
         {"trust": gone},
         {"trust": good, "crl_file": gone},
         {"trust": good, "cert_file": gone},
         {"trust": good, "cert_file": good, "key_file": gone},
+        {"trust": good, "cert_file": gone, "key_file": good},
     ):
         assert wrong(**more) == f"{gone}: cannot be read: No such file or directory"
 
