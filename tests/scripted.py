@@ -1,7 +1,7 @@
-"""A server on loopback that says exactly what a script tells it, and remembers what it was told, in clear and under TLS.
+"""A server on loopback that says what a script tells it, and remembers what it was told, in clear and under TLS.
 
-A script is a function of a `Peer`: it says and hears lines, shakes hands, takes a message, stalls, drips, floods or hangs
-up. Whatever a script does, it ends when the client goes or after LIMIT seconds.
+A script is a function of a `Peer`: it says and hears lines, shakes hands, takes a message, stalls, drips, floods or
+hangs up. Whatever a script does, it ends when the client goes or after LIMIT seconds.
 """
 
 import contextlib

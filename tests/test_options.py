@@ -163,8 +163,9 @@ def test_each_mode_is_given_to_the_command(argv: list[str], mode: str) -> None:
     assert read(*argv).mode == mode
 
 
-def test_only_bD_stays_in_the_foreground() -> None:
+def test_only_bD_and_qf_stay_in_the_foreground() -> None:
     assert [read("-b" + letter).foreground for letter in "dDl"] == [False, True, False]
+    assert (read("-qf").foreground, read("-q").foreground, read("-bd", "-qf").foreground) == (True, False, True)
 
 
 @pytest.mark.parametrize(
@@ -202,7 +203,8 @@ def test_names_that_are_not_offered_are_refused(name: bytes) -> None:
     [
         (["-q"], None, []), (["-q0"], None, []), (["-q0s"], None, []), (["-qf"], None, []),
         (["-q30m"], 1800, []), (["-q30"], 1800, []), (["-q90s"], 90, []), (["-q1h30m"], 5400, []),
-        (["-q1h30"], 5400, []), (["-q2d"], 172800, []), (["-q1w"], 604800, []), (["-qp"], 1, []), (["-qp5m"], 300, []),
+        (["-q1h30"], 5400, []), (["-q00000000000060s"], 60, []),
+        (["-q2d"], 172800, []), (["-q1w"], 604800, []), (["-qp"], 1, []), (["-qp5m"], 300, []),
         (["-qIABC"], None, [("I", False, b"ABC")]), (["-qI", "ABC"], None, [("I", False, b"ABC")]),
         (["-q!Rexample.org"], None, [("R", True, b"example.org")]), (["-q!S", "a@b"], None, [("S", True, b"a@b")]),
         (["-qG", "bulk"], None, [("G", False, b"bulk")]), (["-vqR", "-x"], None, [("R", False, b"-x")]),
@@ -216,7 +218,8 @@ def test_the_queue_family(argv: list[str], interval: int | None, selections: lis
 
 
 @pytest.mark.parametrize(
-    "value", ["x", "5y", "m", "-5", "!G", "!", "!5m", "1 h", "qq", "L", "Q", "ff", "p-1", "9" * 17, "9" * 9999]
+    "value",
+    ["x", "5y", "m", "-5", "!G", "!", "!5m", "1 h", "5mm", "1hm", "qq", "L", "Q", "ff", "p-1", "9" * 9999],
 )
 def test_a_queue_option_that_means_nothing_is_refused(value: str) -> None:
     assert "-q" in refusal("-q" + value)
@@ -252,8 +255,8 @@ def test_contradictions_are_refused_instead_of_delivered() -> None:
     [
         (["-odi"], "i"), (["-odb"], "b"), (["-odq"], "q"), (["-odd"], "q"), (["-o", "db"], "b"), (["-od"], "i"),
         (["-O", "DeliveryMode=b"], "b"), (["-ODeliveryMode=deferred"], "q"), (["-Odeliverymode = queue"], "q"),
-        (["-odf"], "i"), (["-odB"], "b"), (["-odi", "-odb"], "b"), (["-odb", "-v"], "i"), (["-v"], "i"), (["-v", "-odq"], "i"),
-        (["-ov"], "i"), (["-odx"], None), (["-t"], None),
+        (["-odf"], "i"), (["-odB"], "b"), (["-odi", "-odb"], "b"), (["-odb", "-v"], "i"), (["-v"], "i"),
+        (["-v", "-odq"], "i"), (["-ov"], "i"), (["-odx"], None), (["-t"], None),
     ],
 )  # fmt: skip
 def test_the_delivery_mode_and_that_v_means_now(argv: list[str], delivery: str | None) -> None:
@@ -413,6 +416,8 @@ def test_the_help_names_every_option_and_fits_a_terminal() -> None:
         assert name.decode() in words, name
     assert all(len(line) <= 80 for line in text.splitlines())
     assert text.endswith("\n") and text.isascii()
+    heads = {line[2:23].rstrip() for line in text.splitlines() if line.startswith("  -")}
+    assert {"-t", "-f address", "--from=address", "-q[what]", "--debug[=level]", "--read-envelope-from"} <= heads
 
 
 def test_a_refused_argument_is_shown_whole_if_it_is_short_and_clean_in_any_case() -> None:

@@ -27,13 +27,13 @@ def label_for(text: bytes, charset: str) -> str:
 def encoded_words(text: bytes, label: str, room: int) -> list[bytes]:
     """Cut a text into encoded words, the first one at most `room` characters long if at all possible.
 
-    Q, which people can read, is taken unless it is half as long again as B. No character is split, but in text of an
-    unknown charset.
+    Q, which people can read, is taken unless it is much longer than B. No character is split, but in text of an unknown
+    charset.
     """
     if label == UNKNOWN and _is_utf8(text):
         label = "utf-8"
     characters = characters_of(text, label)
-    in_q = sum([_q_length(octet) for octet in text]) <= 2 * len(text)
+    in_q = sum([_q_length(octet) for octet in text]) <= 2 * len(text) + 8
     head = b"=?%b?%b?" % (label.encode(), b"q" if in_q else b"b")
     if room < narrowest(label):
         room = LONGEST

@@ -51,7 +51,7 @@ class Surroundings:
         self.put(path or self.home / ".netrc", b"machine smtp.example.com login %b password %b\n" % (login, secret))
 
     def find(self, *, tty: bool = False, **words: Any) -> Credentials | None:
-        environ = {"CREDENTIALS_DIRECTORY": str(self.directory), "PATH": os.environ["PATH"]}
+        environ = {"CREDENTIALS_DIRECTORY": str(self.directory), "PATH": os.environ.get("PATH", os.defpath)}
         return credentials.find(
             Account(**words), home=str(self.home), environ=environ, tty=tty, system_netrc=str(self.system_netrc)
         )

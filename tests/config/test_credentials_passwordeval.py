@@ -147,7 +147,12 @@ def test_the_environment_is_passed_on_but_for_what_subverts_programs() -> None:
         "SHELLOPTS": "xtrace",
         "IFS": "e",
     }
-    harmless = {"GPG_TTY": "/dev/pts/9", "HOME": "/h", "DBUS_SESSION_BUS_ADDRESS": "unix:x", "PATH": os.environ["PATH"]}
+    harmless = {
+        "GPG_TTY": "/dev/pts/9",
+        "HOME": "/h",
+        "DBUS_SESSION_BUS_ADDRESS": "unix:x",
+        "PATH": os.environ.get("PATH", os.defpath),
+    }
     assert passwordeval.clean({**harmful, **harmless}) == harmless
     assert run('echo "$GPG_TTY:$LD_PRELOAD:$PYTHONPATH:${LD_LIBRARY_PATH-unset}"', environ={**harmful, **harmless}) == (
         b"/dev/pts/9:::unset"
@@ -271,8 +276,9 @@ os.tcsetpgrp = lend_late
 
 
 def test_control_c_on_the_terminal_ends_the_command_and_not_us(terminals: list[Terminal]) -> None:
-    command = b"printf 'pass phrase: ' >/dev/tty; read answer </dev/tty; echo \"$answer\""
+    command = b"read turn </dev/tty; printf 'pass phrase: ' >/dev/tty; read answer </dev/tty; echo \"$answer\""
     terminals.append(Terminal(RUN.format(command=command, seconds=20, terminal=True)))
+    terminals[0].type(b"what can read this has its turn\n")
     terminals[0].read_until(b"pass phrase: ")
     terminals[0].type(b"\x03")
     terminals[0].read_until(b"failed: p: the passwordeval command was killed by signal 2")

@@ -1,5 +1,6 @@
 """The DER walker, against another implementation and against damage."""
 
+import datetime
 import hashlib
 
 import pytest
@@ -92,7 +93,10 @@ def test_a_name_without_common_name_falls_back_to_the_organisation():
     assert (certificate.subject, certificate.issuer) == ("M??ller", "")
 
 
-@pytest.mark.parametrize("days", [1, 59, 60, 61, 365 * 4, 365 * 24, 365 * 26, 365 * 75, 365 * 3000])
+END_OF_2049 = (datetime.datetime(2049, 12, 31, tzinfo=datetime.UTC) - NOW).days
+
+
+@pytest.mark.parametrize("days", [1, 59, 60, 61, 365 * 4, END_OF_2049, END_OF_2049 + 3, 365 * 75, 365 * 3000])
 def test_dates_before_and_after_2050_are_read(days):
     certificate = Certificate(issue(begin=-days * DAY if days < 20000 else -DAY, end=days * DAY).der)
     assert certificate.not_after == (NOW + days * DAY).timestamp()
@@ -149,6 +153,15 @@ def test_octets_after_the_certificate_are_a_value_error():
 def test_a_length_that_is_not_der_is_a_value_error(length):
     with pytest.raises(ValueError):
         Certificate(PLAIN.der[:1] + length + PLAIN.der[4:])
+
+
+def test_a_long_length_where_a_short_one_would_do_is_a_value_error():
+    size = len(PLAIN.certificate.signature) + 1
+    body = PLAIN.der[4:-size]
+    assert body[-2:] == bytes([3, size]) and size < 0x80
+    same = body[:-2] + bytes([3, 0x81, size]) + PLAIN.der[-size:]
+    with pytest.raises(ValueError):
+        Certificate(b"\x30\x82" + len(same).to_bytes(2, "big") + same)
 
 
 def test_pins_of_certificates_are_met_by_that_certificate_alone():

@@ -153,6 +153,14 @@ def test_an_alert_is_named(trusting, number, words):
         client.handshake()
 
 
+def test_an_alert_about_our_certificate_does_not_blame_one_that_is_not_there(trusting):
+    client = TLS(trusting)
+    client.handshake()
+    client.feed(bytes([21, 3, 3, 0, 2, 2, 48]))
+    with pytest.raises(TLSFailure, match='"unknown ca": its log may tell why'):
+        client.handshake()
+
+
 @pytest.mark.parametrize(
     ("said", "shown"),
     [

@@ -76,7 +76,7 @@ def test_whatever_is_converted_agrees_with_uts_46(label: str) -> None:
     except idna.IDNAError:
         assume(False)
     try:
-        assert to_ascii(domain.encode()) == expected
+        assert to_ascii(domain.encode()).lower() == expected.lower()
     except DataError as error:
         # Stricter than the reference: code points newer than this Python, and those that nobody can see.
         assert "code point" in error.text

@@ -218,6 +218,7 @@ REFUSED = {
         "Content-Transfer-Encoding: quoted-printable\nContent-Transfer-Encoding: 8bit\n\né\n", "two different"
     ),
     "two structures": ("Content-Type: text/plain\nContent-Type: multipart/mixed; boundary=b\n\né\n", "two different"),
+    "an empty boundary": ('Content-Type: multipart/mixed; boundary=""\n\n--\n\né\n----\n', "empty boundary"),
     "NUL in the header of a part": ("Content-Type: multipart/mixed; boundary=b\n\n--b\nX: ~\n\né\n--b--\n", "NUL"),
     "an mbox line that is not ASCII": ("Content-Type: message/rfc822\n\nFrom é\nSubject: s\n\nx\n", "no field"),
     "a boundary that is not ASCII": (
@@ -333,8 +334,8 @@ pieces = st.sampled_from([
 soup = st.lists(pieces, max_size=40).map(b"".join)
 
 
-# Where the email package is alone: it takes a close delimiter right after another delimiter for no end, and a name of any
-# length for a field's.
+# Where the email package is alone: it takes a close delimiter right after another delimiter for no end, and a name of
+# any length for a field's.
 ODD = re.compile(rb"^--\w+(--)?[ \t]*\n--\w*--|[!-9;-~]{998}.*:", re.MULTILINE)
 
 

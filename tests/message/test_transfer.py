@@ -105,6 +105,7 @@ def lenient(data: bytes) -> bytes:
 
 
 @given(st.lists(words, max_size=40).map(as_wire), places)
+@example(b"=C3\xc3 =\r\n\xc3\r\n", [])
 @example(b"\xc3\xa4" * 200 + b" \r\n", [])
 def test_mended_quoted_printable_means_the_same_and_is_ascii_in_short_lines(data: bytes, places: list[int]) -> None:
     out = run(RepairedQuotedPrintable(DELIMITERS), *cut(data, places))
@@ -118,7 +119,7 @@ def test_good_lines_of_quoted_printable_stay_as_they_are() -> None:
     assert run(RepairedQuotedPrintable([]), good + b"\xe4\r\n" + good) == good + b"=E4\r\n" + good
 
 
-@pytest.mark.parametrize("bad", [b"=" * 1000, b"\xe4" + b" " * 990])
+@pytest.mark.parametrize("bad", [b"=" * 1000, b"\xe4" + b" " * 990, b"=\xe4", b"x=C\0"])
 def test_quoted_printable_that_cannot_be_mended_without_a_guess_is_refused(bad: bytes) -> None:
     with pytest.raises(errors.DataError):
         run(RepairedQuotedPrintable([]), bad + b"\r\n")
