@@ -374,7 +374,8 @@ MODES = {
     b"d": "daemon", b"D": "daemon", b"l": "daemon",
 }  # fmt: skip
 _MODE_NAMES = {
-    "smtp": "-bs", "list": "mailq (-bp)", "aliases": "newaliases (-bi)", "verify": "-bv", "daemon": "-bd", "queue": "-q",
+    "smtp": "-bs", "list": "mailq (-bp)", "aliases": "newaliases (-bi)", "verify": "-bv", "daemon": "-bd",
+    "queue": "-q",
 }  # fmt: skip
 _UNITS = {115: 1, 109: 60, 104: 3600, 100: 86400, 119: 604800}  # s m h d w
 

@@ -63,7 +63,8 @@ def test_long_command_lines_are_read_in_linear_time() -> None:
 
 R = [b"bob@example.org", b"eve@example.net"]
 CALLS: list[tuple[str, str, dict[str, object]]] = [
-    ("Debian cron", "-FCronDaemon -i -B8BITMIME -oem {R}", {"full_name": b"CronDaemon", "body": b"8BITMIME", "ignore_dots": True}),
+    ("Debian cron", "-FCronDaemon -i -B8BITMIME -oem {R}",
+     {"full_name": b"CronDaemon", "body": b"8BITMIME", "ignore_dots": True}),
     ("cronie", "-FCronDaemon -i -odi -oem -oi -t -f alice", {"sender": b"alice", "extract": True, "delivery": "i"}),
     ("cronie 1.7", "-FCronDaemon -i -odi -oem -oi -t -f <>", {"sender": b"", "extract": True, "errors": "m"}),
     ("Vixie cron", "-FCronDaemon -odi -oem -or0s {R}", {"delivery": "i", "ignore_dots": False}),
@@ -99,7 +100,8 @@ CALLS: list[tuple[str, str, dict[str, object]]] = [
     ("Nodemailer with args", "-i -t {R}", {"extract": True}),
     ("Python recipes", "-toi", {"extract": True, "ignore_dots": True}),
     ("Mailman 2", "-f a@x {R}", {"sender": b"a@x", "ignore_dots": False}),
-    ("Emacs", "-oi -f a@x -oA/etc/aliases -oep -odi -t -N failure", {"errors": "p", "delivery": "i", "notify": b"FAILURE"}),
+    ("Emacs", "-oi -f a@x -oA/etc/aliases -oep -odi -t -N failure",
+     {"errors": "p", "delivery": "i", "notify": b"FAILURE"}),
     ("Emacs, background", "-oi -f a@x -oem -odb -t", {"errors": "m", "delivery": "b"}),
     ("Gnus, mu4e", "-oi --read-envelope-from -f a@x -oem -odb -t", {"read_envelope_from": True, "sender": b"a@x"}),
     ("mu4e for msmtp", "--read-envelope-from -a work -t", {"read_envelope_from": True, "account": b"work"}),
@@ -112,7 +114,8 @@ CALLS: list[tuple[str, str, dict[str, object]]] = [
     ("Dovecot Sieve, reject", "-i -f <> -- {R}", {"sender": b""}),
     ("fetchmail", "-i -f a@x -- {R}", {"sender": b"a@x"}),
     ("vacation", "-f alice -- {R}", {"sender": b"alice"}),
-    ("RT", "-oi -ODeliveryMode=b -OErrorMode=m -f queue@x -t -f verp@x", {"sender": b"verp@x", "delivery": "b", "errors": "m"}),
+    ("RT", "-oi -ODeliveryMode=b -OErrorMode=m -f queue@x -t -f verp@x",
+     {"sender": b"verp@x", "delivery": "b", "errors": "m"}),
     ("RT, bounce", "-oi -f <> -t", {"sender": b"", "extract": True}),
     ("Sympa", "-oi -odi -oem -N success,delay,failure -V00000123 -f {NULL} -- {R}",
      {"notify": b"SUCCESS,FAILURE,DELAY", "envid": b"00000123", "sender": b"", "delivery": "i"}),

@@ -5,14 +5,12 @@ import pathlib
 import re
 import sys
 
-from tests.imports import ROOT, package_imports
+from tests.imports import COLD, ROOT, package_imports
 
 LONGEST = 500
 LEFT_OUT = {"build", "dist", "__pycache__"}
 TEXT = {"", ".py", ".md", ".cfg", ".toml", ".sh", ".1", ".5", ".8", ".txt", ".conf", ".yml"}
 VAGUE = {"util", "utils", "helper", "helpers", "manager", "common", "misc", "stuff"}
-# Modules that the ordinary delivery never loads may use what is costly; none does so far.
-COLD: frozenset[str] = frozenset()
 
 
 def files() -> list[pathlib.Path]:

@@ -145,6 +145,7 @@ class _Submission:
             extract_minus_args=account.extract_minus_args,
             bad_recipients_skip=account.bad_recipients == "skip",
             expand=known.expand if known is not None else None,
+            hops=options.hops or 0,
         )
 
     def _log_intake(self, prepared: Prepared, reason: str) -> None:

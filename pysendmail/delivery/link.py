@@ -41,7 +41,7 @@ class Link:
     `address` is what was connected to, as (family, socket address); `peer` is its host part for the log.
     """
 
-    __slots__ = ("_arrived", "_poll", "_size", "_socket", "address", "eof", "peer", "tls")
+    __slots__ = ("_arrived", "_broken", "_poll", "_size", "_socket", "address", "eof", "peer", "tls")
 
     def __init__(self, socket: "_socket.socket", address: "Address") -> None:
         self.address = address
@@ -50,6 +50,7 @@ class Link:
         self.eof = False
         self._socket = socket
         self._arrived: list[bytes] = []
+        self._broken: errors.Failure | None = None
         self._size = 0
         self._poll = select.poll()
         self._poll.register(socket.fileno(), select.POLLIN)
@@ -106,6 +107,8 @@ class Link:
         """Wait for octets from the peer; none mean that it has ended the connection."""
         data = self.arrived()
         while not data:
+            if self._broken is not None:
+                raise self._broken
             raw = self._receive(deadline)
             if not raw:
                 self.eof = True
@@ -129,10 +132,18 @@ class Link:
     def _decrypt(self, data: bytes) -> bytes:
         if self.tls is None:
             return data
+        if self._broken is not None:
+            raise self._broken
         self.tls.feed(data)
         pieces = []
-        while piece := self.tls.read(_READ):
-            pieces.append(piece)
+        try:
+            while piece := self.tls.read(_READ):
+                pieces.append(piece)
+        except errors.Failure as failure:
+            if not pieces:
+                raise
+            self._broken = failure  # what came whole before the broken record still counts
+            return b"".join(pieces)
         answer = self.tls.take()
         if answer:  # a key update is answered by the TLS layer itself
             self._send(answer, monotonic() + 1)

@@ -194,7 +194,7 @@ class Session:
         try:
             link.start_tls(tls, min(self.deadline, monotonic() + account.timeout))
         except errors.TempFail as failure:
-            if account.tls == "opportunistic" and self.route.credentials is None:
+            if account.tls == "opportunistic" and not self._verify():
                 raise _NotEncrypted from failure
             raise
         self.tls_facts = f"{tls.version} {tls.cipher}"
@@ -202,8 +202,9 @@ class Session:
             self.route.trace("=", f"{self.tls_facts}, server certificate {_trust(account, self._verify())}".encode())
 
     def _verify(self) -> bool:
-        """Opportunistic TLS is not worth a check, since who can forge can also take it away; with AUTH it is."""
-        return self.route.account.tls != "opportunistic" or self.route.credentials is not None
+        """Opportunistic TLS is not worth a check, since who can forge can also take it away; with AUTH or a pin it is."""
+        account = self.route.account
+        return account.tls != "opportunistic" or self.route.credentials is not None or account.tls_fingerprint is not None
 
     def _log_in(self, client: Client) -> None:
         credentials, account = self.route.credentials, self.route.account

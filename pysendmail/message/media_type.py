@@ -27,8 +27,9 @@ def parse_content_type(value: bytes) -> tuple[bytes, dict[bytes, bytes]]:
 
 
 def parse_encoding(value: bytes) -> bytes:
-    """Return the word of a Content-Transfer-Encoding in lower case, without comments and quotes."""
-    return _content(_split(value)[0].strip(b" \t")).lower()
+    """Return the word of a Content-Transfer-Encoding in lower case, without comments and quotes; wrongly, several."""
+    words = b" ".join(_split(value)[0].split()).lower()
+    return _content(words) if words.startswith(b'"') else words
 
 
 def _is_token(word: bytes) -> bool:

@@ -17,7 +17,7 @@ from pysendmail.message import transfer
 from pysendmail.message.body import Body, BodyWriter, Survey
 from pysendmail.message.header import Field
 from pysendmail.message.mime_label import fit, label, with_mime_version
-from pysendmail.message.mime_scan import END, HEADER, IDENTITY, LEAF, MESSAGE, MULTIPART, TEXT, Entity, scan
+from pysendmail.message.mime_scan import END, HEADER, IDENTITY, LEAF, MESSAGE, MULTIPART, OUTSIDE, TEXT, Entity, scan
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ _EIGHT_BIT = "8-bit text, which the server does not take"
 _NUL = "NUL octets"
 _LONG_LINE = "a line of over 998 octets"
 _PLAIN = bytes(octet for octet in range(32, 127) if octet != 61) + b"\t\r\n"
+# With these some readers decode; any other unknown word says nothing to any reader.
+_DOUBTFUL = (b"x-", b"uu", b"quoted-printable", b"base64")
 # Types of `message` that may be encoded like any leaf (RFC 6532 section 3.7, RFC 6533).
 _ENCODABLE = b"message/global"
 
@@ -123,17 +125,17 @@ def _decide(entity: Entity, census: _Census, trouble: str) -> int:
         return _UNLABELLED
     if len({b"" if encoding in IDENTITY else encoding for encoding in entity.encodings}) > 1:
         raise errors.DataError(f"a part with {trouble} has two different Content-Transfer-Encoding fields")
+    if entity.media.startswith(b"message/") and not entity.media.startswith(_ENCODABLE):
+        media = entity.media.decode("ascii")
+        raise errors.DataError(f"a part of type {media} holds {trouble}; that type may not be encoded")
     if entity.encoding == b"quoted-printable":
         return _MEND
     if entity.encoding == b"base64":
         if trouble != _LONG_LINE:
             raise errors.DataError(f"a base64 part holds {trouble}; it cannot be mended without a guess")
         return _WRAP
-    if entity.encoding.startswith((b"x-", b"uu")):  # any other unknown word changes nothing for readers
-        raise errors.DataError(f"a part with {trouble} has an encoding of its own that nobody but its reader knows")
-    if entity.media.startswith(b"message/") and not entity.media.startswith(_ENCODABLE):
-        media = entity.media.decode("ascii")
-        raise errors.DataError(f"a part of type {media} holds {trouble}; that type may not be encoded")
+    if entity.encoding.startswith(_DOUBTFUL):
+        raise errors.DataError(f"a part with {trouble} has a Content-Transfer-Encoding that not every reader knows")
     return _choose(entity, census)
 
 
@@ -170,7 +172,8 @@ def _write(fields: list[Field], body: Body, plan: bytearray, writer: BodyWriter,
             header = _relabelled(entity, code, eight_bit_ok)
             if not entity.index:
                 fields = header
-            elif header is not entity.fields:
+            elif entity.kind != OUTSIDE and (code or header is not entity.fields):
+                # What was known for text without an empty line before it may look like a field when it is encoded.
                 blank = entity.blank or (b"\r\n" if code else b"")
                 data = b"".join([field.raw for field in header]) + blank
         writer.add_wire(data)

@@ -4,7 +4,7 @@ A reader drops the blanks between two encoded words and keeps all others. So tex
 between them are joined, blanks included, and a blank next to an encoded word that was there before goes into ours.
 """
 
-from pysendmail.message.encoded_word import encoded_words, looks_encoded, narrowest
+from pysendmail.message.encoded_word import LONGEST, encoded_words, looks_encoded, narrowest
 from pysendmail.message.tokens import unfold
 
 LONGEST_LINE = 76  # of a line that holds encoded words (RFC 2047 2)
@@ -77,7 +77,17 @@ def _width(pieces: list[Piece], place: int, label: str) -> int:
     """Tell the columns that this piece, and a text tied to it as in a comment, need in the line where it begins."""
     piece = pieces[place]
     if piece.text is not None:
-        return narrowest(label)
+        return _text_width(bytes(piece.text), label) if place else narrowest(label)
     following = pieces[place + 1:place + 2]
-    tied = following and not following[0].blanks and following[0].text is not None
-    return len(piece.raw) + (narrowest(label) if tied else 0)
+    if following and not following[0].blanks and following[0].text is not None:
+        return len(piece.raw) + _text_width(bytes(following[0].text), label)
+    return len(piece.raw)
+
+
+def _text_width(text: bytes, label: str) -> int:
+    """Tell the columns of the whole text if a line of its own holds it as one word, else those of the shortest word."""
+    if len(text) < LONGEST:
+        words = encoded_words(text, label, LONGEST)
+        if len(words) == 1:
+            return len(words[0])
+    return narrowest(label)

@@ -60,14 +60,16 @@ def prepare(
     extract_minus_args: bool = False,
     bad_recipients_skip: bool = False,
     expand: "Expand | None" = None,
+    hops: int = 0,
 ) -> Prepared:
     """Find the envelope of a message and repair its header.
 
     `extract` takes recipients from the header (-t), `arguments` are further ones, or with extract_minus_args those to
-    leave out. `expand` gives the mailboxes behind an alias, None for what is none. Raises errors.UsageError without any
+    leave out. `expand` gives the mailboxes behind an alias, None for what is none; `hops` are what the caller counted (-h).
+    Raises errors.UsageError without any
     recipient, errors.DataError for an address that is none and for a message that goes round in circles.
     """
-    _refuse_loop(fields)
+    _refuse_loop(fields, hops)
     notes: list[str] = []
     block = resent_block(fields)
     lists = _address_lists(fields, extract, notes)
@@ -89,10 +91,10 @@ def prepare(
     return Prepared(fields, sender.reverse_path, found, recipients.bad, notes)
 
 
-def _refuse_loop(fields: list[Field]) -> None:
-    count = sum([field.name == b"received" for field in fields])
+def _refuse_loop(fields: list[Field], hops: int) -> None:
+    count = max(hops, sum([field.name == b"received" for field in fields]))
     if count > MAX_RECEIVED:
-        error = errors.DataError(f"mail loop: the header has {count} Received fields")
+        error = errors.DataError(f"mail loop: the message has made {count} hops (its Received fields, or -h)")
         error.status = "5.4.6"
         raise error
 

@@ -165,20 +165,18 @@ class Guard:
     __slots__ = ("_marks", "_odd")
 
     def __init__(self, delimiters: list[bytes]) -> None:
-        # Longest first: a delimiter that lost its first dash may look like a shorter one.
-        ordered = sorted(set(delimiters), key=len, reverse=True)
-        self._marks = [(_SOFT + delimiter, _SOFT + b"=2D" + _SOFT + delimiter[1:]) for delimiter in ordered]
-        self._odd = [b"\n" + delimiter for delimiter in ordered if b"=" in delimiter]
+        self._marks = [(_SOFT + delimiter, _SOFT + b"=2D" + _SOFT + delimiter[1:]) for delimiter in delimiters]
+        self._odd = [b"\n" + delimiter for delimiter in delimiters if b"=" in delimiter]
 
     def __call__(self, text: bytes) -> bytes:
         """Return quoted-printable text, which stands at the beginning of a line, so changed that it is harmless.
 
         Raises DataError for a boundary that is quoted-printable itself, if the text happens to be encoded to it.
         """
-        if b"=\r\n--" in text:
-            for mark, harmless in self._marks:
-                while mark in text:
-                    text = text.replace(mark, harmless)
+        marks = self._marks if b"=\r\n--" in text else []
+        while any(mark in text for mark, _ in marks):  # what has lost a dash may look like another delimiter
+            for mark, harmless in marks:
+                text = text.replace(mark, harmless)
         for odd in self._odd:
             if odd in text or text.startswith(odd[1:]):
                 raise errors.DataError("a part cannot be encoded, since the boundary around it would come up in it")

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pysendmail import errors
@@ -126,6 +126,7 @@ def test_a_large_file_is_read_in_one_pass(tmp_path: Path) -> None:
 _WORD = st.binary(min_size=1, max_size=20).filter(lambda word: not set(word) & set(b"\n\0"))
 
 
+@settings(deadline=None)
 @given(user=_WORD, secret=_WORD)
 def test_any_password_can_be_written_in_quotes(
     tmp_path_factory: pytest.TempPathFactory, user: bytes, secret: bytes
@@ -138,6 +139,7 @@ def test_any_password_can_be_written_in_quotes(
     assert password(path, b"h", user) == secret
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_octets_give_an_answer_or_one_clear_error(tmp_path_factory: pytest.TempPathFactory, text: bytes) -> None:
     path = write(tmp_path_factory.mktemp("netrc"), b"machine h login tim password x\n" + text)

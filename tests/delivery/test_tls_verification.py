@@ -191,3 +191,13 @@ def test_the_pin_of_a_key_is_met_by_a_renewed_certificate(tmp_path):
     renewed = issue(ROOT, key=GOOD.key)
     assert shake_hands(pinned(text), server_context(renewed, tmp_path)).done
     assert "tls_fingerprint" in refusal(pinned(text), server_context(issue(ROOT), tmp_path))
+
+
+@pytest.mark.parametrize("code", [2, 9, 10, 18, 20, 26, 62, 64, 23, 99])
+def test_a_certificate_that_cannot_be_taken_apart_still_gives_a_reason(code):
+    error = ssl.SSLCertVerificationError()
+    error.verify_code, error.verify_message = code, "some\x1breason"
+    dated = GOOD.certificate.not_valid_after_utc.strftime("%y%m%d%H%M%SZ").encode()
+    for der in (b"", b"rubbish", GOOD.der.replace(b"mail.example", b"m" * 13), GOOD.der.replace(dated, b"x" * 13)):
+        line = explain("handshake", error, "mail.example", der, b"", TLSSettings())
+        assert "the server's c" in line and line.isprintable()

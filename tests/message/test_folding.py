@@ -50,10 +50,10 @@ def test_a_word_of_middling_length_does_not_leave_the_line_of_the_name() -> None
 
 @pytest.mark.parametrize("raw", [
     b"Subject: " + b"a" * 998, b"Subject:" + b"a" * 1000, b"Subject: x " + b"a" * 998 + b" y", b"To: " + b"a" * 1000 + b"@b",
-    b"Subject: a," * 200 + b"b", b"X: a" + b" " * 1000 + b"b"])
+    b"Subject: " + b"a," * 500, b"X: a" + b" " * 1000 + b"b"])
 def test_what_cannot_be_folded_is_refused(raw: bytes) -> None:
     with pytest.raises(DataError, match="998 octets in the .* field"):
-        folded(raw.replace(b", ", b","))
+        folded(raw)
 
 
 def test_blanks_at_the_end_of_a_long_line_are_dropped() -> None:

@@ -66,6 +66,7 @@ ENCODINGS = [
     (b"Quoted-Printable", b"quoted-printable"),
     (b"BASE64 (really)", b"base64"),
     (b'"7bit"', b"7bit"),
+    (b"base64\t 8bit", b"base64 8bit"),
     (b"8bit;", b"8bit"),
     (b"", b""),
 ]

@@ -208,9 +208,13 @@ REFUSED = {
     "a piece of a message": ("Content-Type: message/partial; id=x; number=1\n\né\n", "message/partial"),
     "a body elsewhere": ("Content-Type: message/external-body; access-type=x\n\né\n", "message/external-body"),
     "a delivery status": ("Content-Type: message/delivery-status\n\né\n", "message/delivery-status"),
+    "a message that is encoded, or not": (
+        "Content-Type: message/rfc822\nContent-Transfer-Encoding: quoted-printable\n\nX: y\n\né\n", "message/rfc822"
+    ),
     "base64 that is none": ("Content-Type: text/plain\nContent-Transfer-Encoding: base64\n\nQUJD\né\n", "base64"),
     "base64 with a NUL": ("Content-Type: text/plain\nContent-Transfer-Encoding: base64\n\nQUJD~\n", "base64"),
-    "an encoding of one's own": ("Content-Type: text/plain\nContent-Transfer-Encoding: x-uuencode\n\né\n", "its own"),
+    "an encoding of one's own": ("Content-Type: text/plain\nContent-Transfer-Encoding: x-uuencode\n\né\n", "reader"),
+    "an encoding and more": ("Content-Transfer-Encoding: base64 8bit\n\né\n", "reader"),
     "two encodings": (
         "Content-Transfer-Encoding: 8bit\nContent-Transfer-Encoding: base64\n\né\n", "two different"
     ),

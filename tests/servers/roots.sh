@@ -20,7 +20,7 @@ packages() {
     case $1 in
     postfix) echo postfix libsasl2-modules sasl2-bin;;
     exim) echo exim4-daemon-light;;
-    opensmtpd) echo opensmtpd openssl;;
+    opensmtpd) echo opensmtpd openssl ca-certificates;;
     dovecot) echo dovecot-core dovecot-submissiond;;
     *) echo "roots.sh: no server is called $1" >&2; return 1;;
     esac

@@ -31,7 +31,9 @@ def test_replies_are_read_as_the_standard_writes_them(raw: bytes, expected: list
 
 @pytest.mark.parametrize(("raw", "expected"), GOOD)
 @given(data=st.data())
-def test_replies_may_be_split_anywhere(raw: bytes, expected: list[tuple[int, list[bytes]]], data: st.DataObject) -> None:
+def test_replies_may_be_split_anywhere(
+    raw: bytes, expected: list[tuple[int, list[bytes]]], data: st.DataObject
+) -> None:
     cuts = sorted(data.draw(st.lists(st.integers(0, len(raw)), max_size=6)))
     borders = [0, *cuts, len(raw)]
     assert read(*(raw[a:b] for a, b in zip(borders, borders[1:], strict=False))) == (expected, False)

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pysendmail
@@ -47,6 +47,7 @@ def test_plain_is_what_rfc_4616_shows() -> None:
     assert Plain(Credentials(b"Kurt", b"xipj3plmq", b"Ursel")).initial() == b"Ursel\0Kurt\0xipj3plmq"
 
 
+@settings(deadline=None)
 @given(st.binary(), st.binary())
 def test_plain_carries_any_octets_but_nul(user: bytes, password: bytes) -> None:
     credentials = Credentials(user, password)

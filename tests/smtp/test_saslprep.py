@@ -1,7 +1,7 @@
 """SASLprep: the examples of RFC 4013 section 3, and what it must refuse."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pysendmail import errors
@@ -79,11 +79,13 @@ def test_octets_that_are_no_utf8_are_refused() -> None:
         prepare(b"\xed\xa0\x80", "the password", stored=True)  # half a surrogate pair
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E)))
 def test_printable_ascii_stays_as_it_is(text: str) -> None:
     assert prepared(text) == text
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_preparing_twice_changes_nothing_more(text: str) -> None:
     try:

@@ -1,0 +1,45 @@
+"""What the tests of the installed command share: a smarthost, and somebody who calls."""
+
+import os
+import pathlib
+import shutil
+import tempfile
+from collections.abc import Iterator
+
+import pytest
+
+from tests.command.caller import Caller
+from tests.conftest import Installed, base_python, make_install, skip
+from tests.obedient import Obedient
+
+
+@pytest.fixture
+def server() -> Iterator[Obedient]:
+    """Run a smarthost in clear that offers everything and takes everything; a test may change what it answers."""
+    with Obedient() as running:
+        yield running
+
+
+@pytest.fixture
+def caller(installed: Installed, server: Obedient, tmp_path: pathlib.Path) -> Caller:
+    """Give a caller whose configuration leads to the smarthost."""
+    return Caller(installed.sendmail, tmp_path, server)
+
+
+@pytest.fixture(scope="session")
+def public() -> Iterator[Installed]:
+    """Install the command where every user of the machine can run it."""
+    folder = tempfile.mkdtemp(prefix="pysendmail-tests-")
+    os.chmod(folder, 0o755)
+    try:
+        make_install(folder)
+        yield Installed(pathlib.Path(folder), base_python())
+    finally:
+        shutil.rmtree(folder)
+
+
+@pytest.fixture
+def superuser() -> None:
+    """Skip a test that has to become another user, or to mount something."""
+    if os.geteuid() != 0:
+        skip("only root can become another user, or mount something")
