@@ -146,4 +146,5 @@ def _stamp(now: float) -> str:
     from time import localtime
 
     t = localtime(now)
-    return f"{_MONTHS[t.tm_mon - 1]} {t.tm_mday:2d} {t.tm_hour:02d}:{t.tm_min:02d}:{t.tm_sec:02d} {os.uname().nodename.split('.')[0]}"
+    clock = f"{t.tm_hour:02d}:{t.tm_min:02d}:{t.tm_sec:02d}"
+    return f"{_MONTHS[t.tm_mon - 1]} {t.tm_mday:2d} {clock} {os.uname().nodename.split('.')[0]}"

@@ -1,9 +1,8 @@
 """The sendmail command: options, the mode they ask for, and one place where failures become a line and an exit code."""
 
+import _signal
 import os
 from time import time
-
-import _signal
 
 from pysendmail import errors
 from pysendmail.command.console import complain

@@ -1,10 +1,9 @@
 """Find a host's addresses and connect to the first that answers, IPv6 and IPv4 in turn (RFC 8305)."""
 
+import _socket
 import errno
 import select
 from time import monotonic
-
-import _socket
 
 from pysendmail import errors
 from pysendmail.delivery.link import Link, TimedOut

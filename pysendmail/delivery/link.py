@@ -5,10 +5,9 @@ While a write waits, what the server says in the meantime is read and kept, so t
 other.
 """
 
+import _socket
 import select
 from time import monotonic
-
-import _socket
 
 from pysendmail import errors
 

@@ -178,7 +178,7 @@ class Session:
         """Go over to TLS on a connection that began in clear (RFC 3207)."""
         opportunistic = self.route.account.tls == "opportunistic"
         if b"STARTTLS" not in client.extensions:
-            if opportunistic:
+            if opportunistic and self.route.account.tls_fingerprint is None:
                 return
             raise errors.TempFail("the server does not offer STARTTLS, but TLS is required (see tls and tls_starttls)")
         client.start_tls()
@@ -233,7 +233,7 @@ class Session:
         self._converse()
 
     def _name(self, link: Link) -> bytes:
-        """Return the name for EHLO: as configured, else this machine's if it is a full one, else the address (RFC 5321 4.1.3)."""
+        """Return the name for EHLO: as configured, else this machine's full name, else our address (RFC 5321 4.1.3)."""
         account = self.route.account
         if account.domain:
             return account.domain.encode("utf-8", "surrogateescape")

@@ -6,7 +6,19 @@ route is none, and neither is anything inside quotation marks, comments and lite
 
 from pysendmail.errors import DataError
 from pysendmail.message.address import HIGH, AddressList, Mailbox, domain_fault
-from pysendmail.message.tokens import ATOM, BAD, COMMENT, LITERAL, QUOTED, SPACE, SPECIAL, token, unfold, unquote, why_bad
+from pysendmail.message.tokens import (
+    ATOM,
+    BAD,
+    COMMENT,
+    LITERAL,
+    QUOTED,
+    SPACE,
+    SPECIAL,
+    token,
+    unfold,
+    unquote,
+    why_bad,
+)
 
 _DOT, _COLON, _SEMICOLON, _LESS, _GREATER, _AT = b".:;<>@"
 _OUTSIDE, _OPENED, _INSIDE, _ROUTE = range(4)
