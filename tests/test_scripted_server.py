@@ -4,11 +4,13 @@ Each scenario says what the server does, the exit code that is right, and how lo
 them neither password nor message may have gone anywhere in clear, nor the password into anything that was printed.
 """
 
+import functools
 import pathlib
 import subprocess
 import time
 
 import pytest
+from cryptography.hazmat.primitives import hashes
 
 from tests.conftest import Installed
 from tests.delivery import certificates
@@ -35,22 +37,22 @@ def identities(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("identities")
     ca = certificates.issue(common_name="the authority", authority=True)
     other = certificates.issue(common_name="another authority", authority=True)
-    here: dict[str, object] = {"dns": ("localhost",), "ip": ("127.0.0.1",)}
+    here = functools.partial(certificates.issue, dns=("localhost",), ip=("127.0.0.1",))
     day = certificates.DAY
     made = {
-        "good": certificates.issue(ca, **here),
-        "expired": certificates.issue(ca, begin=-3 * day, end=-day, **here),
-        "not-yet": certificates.issue(ca, begin=day, **here),
+        "good": here(ca),
+        "expired": here(ca, begin=-3 * day, end=-day),
+        "not-yet": here(ca, begin=day),
         "wrong-name": certificates.issue(ca, ("other.example",)),
-        "self-signed": certificates.issue(**here),
-        "unknown-authority": certificates.issue(other, **here),
-        "for-clients": certificates.issue(ca, usage=certificates.CLIENT, **here),
+        "self-signed": here(),
+        "unknown-authority": here(other),
+        "for-clients": here(ca, usage=certificates.CLIENT),
         "name-in-subject-only": certificates.issue(ca, (), common_name="127.0.0.1"),
         "wrong-address": certificates.issue(ca, (), ("127.0.0.2",)),
     }
     paths = {kind: identity.write(folder / f"{kind}.pem") for kind, identity in made.items()}
     (folder / "ca.crt").write_bytes(ca.pem)
-    fingerprint = made["self-signed"].certificate.fingerprint(certificates.hashes.SHA256()).hex()
+    fingerprint = made["self-signed"].certificate.fingerprint(hashes.SHA256()).hex()
     return {**paths, "ca": str(folder / "ca.crt"), "fingerprint": fingerprint}
 
 

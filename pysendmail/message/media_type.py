@@ -11,7 +11,8 @@ _NOT_TOKEN = b'()<>@,;:\\"/[]?= \t'
 def parse_content_type(value: bytes) -> tuple[bytes, dict[bytes, bytes]]:
     """Return `type/subtype` in lower case, b"" if that is malformed, and the parameters by lower-case name.
 
-    The first of equal names counts. Continuations and percent signs of RFC 2231 are resolved, charsets dropped.
+    The first of equal names counts. Continuations and percent signs of RFC 2231 are resolved, charsets dropped. Of an
+    unquoted value of several words the first counts; but such a boundary, which readers take differently, is b"".
     """
     items = _split(value)
     media = items[0].strip(b" \t").lower()
@@ -22,7 +23,9 @@ def parse_content_type(value: bytes) -> tuple[bytes, dict[bytes, bytes]]:
     for item in items[1:]:
         name, equals, content = item.partition(b"=")
         if equals:
-            written.setdefault(name.strip(b" \t").lower(), _content(content.strip(b" \t")))
+            name, content = name.strip(b" \t").lower(), content.strip(b" \t")
+            doubtful = name == b"boundary" and not content.startswith(b'"') and len(content.split()) > 1
+            written.setdefault(name, b"" if doubtful else _content(content))
     return media, _joined(written)
 
 

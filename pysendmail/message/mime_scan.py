@@ -71,7 +71,7 @@ class Entity:
             self.kind = LEAF
             self.sealed = "a part with two different Content-Type fields"
         elif self.media.startswith(b"multipart/") and parameters.get(b"boundary") == b"":
-            self.sealed = "a multipart with an empty boundary"  # readers differ widely
+            self.sealed = "a multipart with an empty or unquoted boundary"  # readers differ widely
         elif self.media in (b"application/pkcs7-mime", b"application/x-pkcs7-mime"):
             self.sealed = f"a part that is signed or encrypted ({self.media.decode()})"
 

@@ -173,7 +173,8 @@ class Client:
         """Take what the server sent. Raises a Failure where the session cannot go on."""
         for reply in self._reader.feed(data):
             self.replies += 1
-            self._show(reply)
+            if self._trace is not None:
+                self._show(reply, self._trace)
             if not self._expected:
                 self._unexpected(reply)
                 continue
@@ -182,7 +183,8 @@ class Client:
                 self.closing = True
             handler, self._answered = self._expected.popleft()
             handler(reply)
-            self._settle()
+            if not self._expected:
+                self._settle()
         if self._reader.error is not None:
             self.closing = True
             if not self._over:
@@ -213,6 +215,14 @@ class Client:
         if self._trace is not None:
             self._trace(">", self._masker.mask(line) if shown is None else shown)
         return line + b"\r\n"
+
+    def lines(self, lines: list[bytes], handler: "Callable[[Reply], None]", name: str) -> bytes:
+        """Return several command lines for the wire, with the answer to each expected."""
+        self._expected.extend([(handler, name)] * len(lines))
+        if self._trace is not None:
+            for line in lines:
+                self._trace(">", self._masker.mask(line))
+        return b"\r\n".join(lines) + b"\r\n"
 
     def begin_stream(self, chunks: "Iterator[bytes]", size: int) -> None:
         """Send a message of `size` octets before anything else."""
@@ -256,7 +266,7 @@ class Client:
 
     def _settle(self) -> None:
         """Close the transaction when its last answer has come."""
-        if self._transaction is not None and not (self._expected or self._stream or self._plan):
+        if self._transaction is not None and self.idle:
             self._finish()
 
     def _next_piece(self) -> bytes | None:
@@ -311,12 +321,11 @@ class Client:
         elif reply.kind in (4, 5):
             self._last.doubt(reply)
 
-    def _show(self, reply: Reply) -> None:
-        if self._trace is not None:
-            last = len(reply.lines) - 1
-            for number, line in enumerate(reply.lines):
-                mark = b" " if number == last else b"-"
-                self._trace("<", self._masker.mask(b"%d%s%s" % (reply.code, mark, line)))
+    def _show(self, reply: Reply, trace: "Callable[[str, bytes], None]") -> None:
+        last = len(reply.lines) - 1
+        for number, line in enumerate(reply.lines):
+            mark = b" " if number == last else b"-"
+            trace("<", self._masker.mask(b"%d%s%s" % (reply.code, mark, line)))
 
 
 class _Login:

@@ -10,11 +10,12 @@ from pysendmail.smtp.reply import Reply
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from pysendmail.smtp.client import Client
 
 ONE_FLIGHT = 65536  # a message of up to so many octets leaves together with its envelope
+_GROUP = 100  # RCPT commands made at a time
 _TOO_MANY = ("4.5.3", "5.5.3")
 
 
@@ -25,12 +26,13 @@ class Transaction:
     was full, for a later one.
     """
 
-    __slots__ = ("_client", "accepted", "end_left", "left_over", "mail", "mail_reply", "outcomes", "recipients", "spent")
+    __slots__ = ("_asked", "_client", "accepted", "end_left", "left_over", "mail", "mail_reply", "outcomes", "recipients", "spent")
 
     def __init__(self, client: "Client", mail: Mail, recipients: list[bytes]) -> None:
         self._client = client
         self.mail = mail
         self.recipients = recipients
+        self._asked = iter(recipients)
         self.outcomes: dict[bytes, Outcome] = {}
         self.accepted: list[bytes] = []
         self.left_over: list[bytes] = []
@@ -52,12 +54,15 @@ class Transaction:
         """Yield the command lines, the last one with the message's stream behind it; None where answers must come first."""
         client = self._client
         yield client.line(self._mail_command(), self._on_mail, "MAIL")
-        for recipient in self.recipients:
+        pipelining = b"PIPELINING" in client.extensions
+        group = _GROUP if pipelining else 1
+        for start in range(0, len(self.recipients), group):
             if self._mail_refused:
                 break
-            yield client.line(self._rcpt_command(recipient), self._on_rcpt(recipient), "RCPT")
+            commands = [self._rcpt_command(recipient) for recipient in self.recipients[start : start + group]]
+            yield client.lines(commands, self._on_rcpt, "RCPT")
         chunking = b"CHUNKING" in client.extensions
-        if b"PIPELINING" not in client.extensions or (chunking and self.mail.size > ONE_FLIGHT):
+        if not pipelining or (chunking and self.mail.size > ONE_FLIGHT):
             while client.unanswered:
                 yield None
             if self._mail_refused or not self.accepted:
@@ -124,18 +129,16 @@ class Transaction:
         if reply.kind != 2:
             self._conclude(self.pending, reply, "MAIL")
 
-    def _on_rcpt(self, recipient: bytes) -> "Callable[[Reply], None]":
-        def on_reply(reply: Reply) -> None:
-            if self._mail_refused:
-                return
-            if reply.kind == 2:
-                self.accepted.append(recipient)
-            elif self.accepted and _is_full(reply):
-                self.left_over.append(recipient)
-            else:
-                self._conclude([recipient], reply, "RCPT")
-
-        return on_reply
+    def _on_rcpt(self, reply: Reply) -> None:
+        recipient = next(self._asked)  # answers come in the order of the commands
+        if self._mail_refused:
+            return
+        if reply.kind == 2:
+            self.accepted.append(recipient)
+        elif self.accepted and _is_full(reply):
+            self.left_over.append(recipient)
+        else:
+            self._conclude([recipient], reply, "RCPT")
 
     def _on_data(self, reply: Reply) -> None:
         client = self._client

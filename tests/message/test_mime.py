@@ -222,7 +222,8 @@ REFUSED = {
         "Content-Transfer-Encoding: quoted-printable\nContent-Transfer-Encoding: 8bit\n\né\n", "two different"
     ),
     "two structures": ("Content-Type: text/plain\nContent-Type: multipart/mixed; boundary=b\n\né\n", "two different"),
-    "an empty boundary": ('Content-Type: multipart/mixed; boundary=""\n\n--\n\né\n----\n', "empty boundary"),
+    "an empty boundary": ('Content-Type: multipart/mixed; boundary=""\n\n--\n\né\n----\n', "boundary"),
+    "an unquoted boundary": ("Content-Type: multipart/mixed; boundary=a b\n\n--a\n\né\n--a--\n", "boundary"),
     "NUL in the header of a part": ("Content-Type: multipart/mixed; boundary=b\n\n--b\nX: ~\n\né\n--b--\n", "NUL"),
     "an mbox line that is not ASCII": ("Content-Type: message/rfc822\n\nFrom é\nSubject: s\n\nx\n", "no field"),
     "a boundary that is not ASCII": (
@@ -338,9 +339,9 @@ pieces = st.sampled_from([
 soup = st.lists(pieces, max_size=40).map(b"".join)
 
 
-# Where the email package is alone: it takes a close delimiter right after another delimiter for no end, and a name of
-# any length for a field's.
-ODD = re.compile(rb"^--\w+(--)?[ \t]*\n--\w*--|[!-9;-~]{998}.*:", re.MULTILINE)
+# Where the email package is alone: it takes a close delimiter right after another delimiter for no end, a name of any
+# length for a field's, and an encoding in a folded field for none.
+ODD = re.compile(rb"^--\w+(--)?[ \t]*\n--\w*--|[!-9;-~]{998}.*:|Encoding: .*\n[ \t]", re.MULTILINE)
 
 
 def outline(raw: bytes) -> list[tuple[str, bytes]]:

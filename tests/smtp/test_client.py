@@ -1,5 +1,7 @@
 """The client machine, driven by hand: what leaves in which flight, and what each answer means."""
 
+import functools
+
 import pytest
 
 from pysendmail import errors
@@ -176,14 +178,14 @@ def test_an_absurd_size_is_no_limit(size: bytes) -> None:
 
 
 def test_parameters_are_sent_only_where_the_extension_is_offered() -> None:
-    asked = {"eight_bit": True, "notify": b"SUCCESS,DELAY", "ret": b"HDRS", "envid": b"a+b=c d"}
+    asked = functools.partial(mail, eight_bit=True, notify=b"SUCCESS,DELAY", ret=b"HDRS", envid=b"a+b=c d")
     client = ready()
-    client.send(mail(**asked), [b"r+1@y"])
+    client.send(asked(), [b"r+1@y"])
     sent = flight(client)
     assert b"MAIL FROM:<s@x> SIZE=14 BODY=8BITMIME RET=HDRS ENVID=a+2Bb+3Dc+20d\r\n" in sent
     assert b"RCPT TO:<r+1@y> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;r+2B1@y\r\n" in sent
     client = ready(PIPE)
-    client.send(mail(**asked), [b"r+1@y"])
+    client.send(asked(), [b"r+1@y"])
     assert flight(client) == b"MAIL FROM:<s@x>\r\nRCPT TO:<r+1@y>\r\nDATA\r\n"
 
 
