@@ -41,11 +41,13 @@ def tell(program: str, report: "Report") -> None:
         if outcome.state != SENT:
             text = _problem(outcome, report.relay)
             problems.setdefault((outcome.state, text), []).append(printable(outcome.recipient, 320))
+    if not problems:
+        return
     for (state, text), recipients in problems.items():
         everybody = len(recipients) == len(report.outcomes)
         complain(program, text if everybody and state == DEFERRED else f"{_names(recipients)}: {_SAY[state]}: {text}")
     served = [printable(outcome.recipient, 320) for outcome in report.outcomes if outcome.state == SENT]
-    if problems and served:
+    if served:
         complain(program, f"the message was accepted for {_names(served)}")
 
 
