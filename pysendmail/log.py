@@ -46,7 +46,12 @@ class Masker:
     __slots__ = ("_needles",)
 
     def __init__(self, secrets: "Iterable[bytes]" = ()) -> None:
-        needles = set()
+        self._needles: list[bytes] = []
+        self.add(secrets)
+
+    def add(self, secrets: "Iterable[bytes]") -> None:
+        """Mask these secrets too."""
+        needles = set(self._needles)
         for secret in secrets:
             if len(secret) >= _SHORTEST_SECRET:
                 needles.add(secret)

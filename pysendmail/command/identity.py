@@ -19,8 +19,6 @@ class Caller:
 
     __slots__ = ("gecos", "home", "login", "uid")
 
-    __slots__ = ("gecos", "home", "login", "uid")
-
     def __init__(self) -> None:
         self.uid = os.getuid()
         folder = ""
@@ -40,12 +38,11 @@ def mail_domain(account: "Account") -> bytes:
 
     It is in A-labels. Raises DataError where it has none.
     """
-    named = account.maildomain or mailname()
-    if named:
-        return named if named.isascii() else domain_to_ascii(named)
-    if account.sender and b"@" in account.sender:
-        return account.sender.rpartition(b"@")[2]
-    return os.fsencode(os.uname().nodename) or b"localhost"
+    sender = account.sender or b""
+    named = account.maildomain or mailname() or (sender.rpartition(b"@")[2] if b"@" in sender else b"")
+    if not named:
+        return os.fsencode(os.uname().nodename) or b"localhost"
+    return named if named.isascii() else domain_to_ascii(named)
 
 
 def forbid_core_dumps() -> None:

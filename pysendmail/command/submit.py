@@ -96,7 +96,7 @@ class _Submission:
         if message.empty and not account.allow_empty:
             raise errors.DataError("the input is empty; nothing was sent (allow_empty on would send it)")
         prepared = self._prepare(message)
-        self._log_intake(prepared, reason)
+        self._log_intake([*account.notes, *message.notes, *prepared.notes], prepared, reason)
         secret = credentials.find(account, home=self._caller.home or None, environ=os.environ, tty=True)
         intake = monotonic() - self._started
         parcel = Parcel(
@@ -148,12 +148,12 @@ class _Submission:
             hops=options.hops or 0,
         )
 
-    def _log_intake(self, prepared: Prepared, reason: str) -> None:
+    def _log_intake(self, notes: list[str], prepared: Prepared, reason: str) -> None:
         sender = printable(prepared.sender, 320)
         self.note("pickup", f"uid={self._caller.uid} from=<{sender}>")
         identity = next((field.value for field in prepared.fields if field.name == b"message-id"), b"")
         self.note("cleanup", f"message-id={printable(identity, 320)}")
-        for text in (*self._account.notes, *prepared.notes):
+        for text in notes:
             self.note("cleanup", f"note: {printable(text)}")
         for ignored in self._options.ignored:
             self.note("pickup", f"note: ignored {printable(ignored, 64)}")

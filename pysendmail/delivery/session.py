@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     Trace = Callable[[str, bytes], None]
 
 
+class _BindingRefused(Exception):
+    """The server refused the type of channel binding, before it saw any proof of the password."""
+
+
 class _NotEncrypted(Exception):
     """TLS could not be set up, and the configuration permits to go on without it."""
 
@@ -216,21 +220,48 @@ class Session:
         offered = client.extensions.mechanisms
         if not offered:
             raise errors.TempFail("the server does not offer AUTH, but the configuration asks for it (see auth)")
+        try:
+            self._authenticate(client, offered, self._binding(), encrypted)
+        except _BindingRefused:
+            self._authenticate(client, offered, None, encrypted)
+
+    def _binding(self) -> "Callable[[str], bytes | None] | None":
+        """Return what gives the channel binding of the connection (RFC 5929), None without TLS."""
+        tls = self._ready_link().tls
+        return tls.channel_binding if tls is not None else None
+
+    def _authenticate(
+        self,
+        client: Client,
+        offered: list[bytes],
+        binding: "Callable[[str], bytes | None] | None",
+        encrypted: bool,
+    ) -> None:
+        """Run one AUTH exchange with the best mechanism. Raises NoPermission, or _BindingRefused where that was why."""
         from pysendmail.smtp.sasl import choose
 
-        client.authenticate(
-            choose(
-                offered,
-                credentials,
-                wanted=account.mechanism,
-                channel_binding=self._link.tls.channel_binding if encrypted and self._link and self._link.tls else None,
-                external=bool(account.tls_cert_file),
-                encrypted=encrypted,
-                host=account.host.encode("utf-8", "surrogateescape"),
-                port=account.port,
-            )
+        account = self.route.account
+        if self.route.credentials is None:
+            return
+        mechanism = choose(
+            offered,
+            self.route.credentials,
+            wanted=account.mechanism,
+            channel_binding=binding,
+            external=bool(account.tls_cert_file),
+            encrypted=encrypted,
+            host=account.host.encode("utf-8", "surrogateescape"),
+            port=account.port,
         )
-        self._converse()
+        self.route.masker.add(mechanism.secrets())
+        client.authenticate(mechanism)
+        try:
+            self._converse()
+        except errors.NoPermission as failure:
+            wanted = account.mechanism or b""
+            if mechanism.retry_unbound and not wanted.endswith(b"-PLUS") and not client.closing:
+                raise _BindingRefused from failure
+            raise
 
     def _name(self, link: Link) -> bytes:
         """Return the name for EHLO: as configured, else this machine's full name, else our address (RFC 5321 4.1.3)."""

@@ -101,3 +101,14 @@ def _controls(peer: Peer) -> None:
     at_bdat(peer)
     peer.say(b"554 5.7.1 \x1b[2J\x07\xc2\x9b31m\xe2\x80\xae evil\rline\x7f")
     peer.stall()
+
+
+@scenario("SCRAM whose channel binding is refused", 77, "not today")
+def _binding_refused(peer: Peer) -> None:
+    until_tls(peer)
+    ehlo(peer, "AUTH SCRAM-SHA-256 SCRAM-SHA-256-PLUS PLAIN")
+    peer.hear("AUTH SCRAM-SHA-256-PLUS")
+    peer.say("501 5.5.2 unsupported channel binding type")
+    peer.hear("AUTH SCRAM-SHA-256 ")
+    peer.say("535 5.7.8 not today")
+    peer.stall()
