@@ -18,7 +18,7 @@ if sys.version_info < (3, 11):  # noqa: UP036 # it may be run by any
 SOURCE = os.path.dirname(os.path.abspath(__file__))
 
 # program below the prefix -> module whose main() it runs
-PROGRAMS = {"sbin/sendmail": "pysendmail.entry", "bin/pysendmail": "pysendmail.command.admin"}
+PROGRAMS = {"sbin/sendmail": "pysendmail.entry", "bin/pysendmail": "pysendmail.command.admin.main"}
 # link below the prefix -> what it points to, from where it is
 LINKS = {"lib/sendmail": "../sbin/sendmail", "bin/mailq": "../sbin/sendmail", "bin/newaliases": "../sbin/sendmail"}
 MODULES = "lib/pysendmail"

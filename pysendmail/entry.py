@@ -1,22 +1,36 @@
 """The first thing that runs when somebody calls sendmail: make the process sane, run the command, leave fast."""
 
+import errno
 import gc
 import os
 import sys
+
+# What the system may have more of at another time.
+_SCARCE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ENOSPC, errno.EDQUOT)
 
 
 def main() -> None:
     """Run the command for this process's arguments and end the process with its exit code."""
     stdin_open = _open_missing_descriptors()
     gc.disable()  # the process ends before looking for cycles of objects could pay
-    code = 70
+    code, line = 70, b"sendmail: internal error\n"
     try:
         from pysendmail.command.main import run
 
         name = os.fsencode(sys.argv[0] if sys.argv else "sendmail").rsplit(b"/", 1)[-1]
-        code = run(name, [os.fsencode(argument) for argument in sys.argv[1:]], stdin_open)
+        code, line = run(name, [os.fsencode(argument) for argument in sys.argv[1:]], stdin_open), b""
+    except MemoryError:
+        code, line = 75, b"sendmail: there is not enough memory; try later\n"
+    except KeyboardInterrupt:  # before the command's own handlers were in place
+        code, line = 75, b"sendmail: ended by signal 2\n"
     except BaseException as error:
-        _say_bug(error)
+        code, line = _judge(error)
+    # What the failure held is free again by now, which may be needed to tell of it.
+    try:
+        if line:
+            os.write(2, line)
+    except OSError:
+        pass  # nobody reads our standard error; the exit code still tells
     os._exit(code)
 
 
@@ -24,7 +38,7 @@ def _open_missing_descriptors() -> bool:
     """Open /dev/null on descriptors 0 to 2 where they are closed; tell whether 0 was open.
 
     Without this the first file or socket opened would become standard output or error, and a message on standard error
-    would end up in an SMTP dialogue.
+    would end up in an SMTP dialogue. Commands that we start get them as well.
     """
     stdin_open = True
     for descriptor in range(3):
@@ -32,20 +46,27 @@ def _open_missing_descriptors() -> bool:
             os.fstat(descriptor)
         except OSError:
             os.open("/dev/null", os.O_RDWR)  # takes the lowest free number, which is this one
+            os.set_inheritable(descriptor, True)
             if descriptor == 0:
                 stdin_open = False
     return stdin_open
 
 
-def _say_bug(error: BaseException) -> None:
-    """Tell of a bug of ours in one line; what is in variables stays out of it, since it may be secret."""
+def _judge(error: BaseException) -> tuple[int, bytes]:
+    """Return the exit code and the line for what should not have happened.
+
+    What is in variables stays out of the line, since it may be secret.
+    """
     trace = error.__traceback__
     where = "start"
     while trace is not None:
         where = f"{trace.tb_frame.f_code.co_filename.rsplit('/', 1)[-1]}:{trace.tb_lineno}"
         trace = trace.tb_next
-    line = f"sendmail: internal error ({type(error).__name__} at {where}); nothing more was done, please report it\n"
-    try:
-        os.write(2, line.encode())
-    except OSError:
-        pass  # nobody reads our standard error; the exit code still tells
+    kind = type(error).__name__
+    if isinstance(error, ImportError):  # its files are just being replaced, or cannot be opened
+        return 75, f"sendmail: a part of the program cannot be loaded ({kind} at {where}); try later\n".encode()
+    if isinstance(error, OSError):
+        reason = os.strerror(error.errno) if error.errno else kind
+        text = f"sendmail: the operating system refused something: {reason} ({where})\n"
+        return 75 if error.errno in _SCARCE else 71, text.encode("utf-8", "replace")
+    return 70, f"sendmail: internal error ({kind} at {where}); nothing more was done, please report it\n".encode()

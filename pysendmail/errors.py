@@ -94,6 +94,12 @@ class TempFail(Failure):
     temporary = True
 
 
+class Interrupted(TempFail):
+    """A signal ended the command before it was done."""
+
+    status = "4.3.0"
+
+
 class ProtocolError(Failure):
     """The peer does not speak SMTP, or breaks it before the final dot (EX_PROTOCOL)."""
 

@@ -1,9 +1,12 @@
 """A smarthost on loopback that does what it is told, and remembers each message with its envelope."""
 
 import dataclasses
+import threading
 from collections.abc import Mapping
 
-from tests.scripted import CAPABILITIES, Peer, ScriptedServer
+from tests.scripted import CAPABILITIES, LIMIT, Peer, ScriptedServer
+
+SILENCE = "(never answered)"
 
 
 @dataclasses.dataclass
@@ -37,7 +40,8 @@ class Delivery:
 class Obedient(ScriptedServer):
     """Accept every command but those whose beginning stands in `answers`, which get the reply that is written there.
 
-    The end of the message is known as "." there. `mechanisms` are offered for AUTH, and any login is good. `tls` is
+    The end of the message is known as "." there, and SILENCE answers nothing until the client goes. What stands in
+    `gates` is answered when the event there is set. `mechanisms` are offered for AUTH, and any login is good. `tls` is
     "off", "starttls" or "implicit".
     """
 
@@ -58,11 +62,12 @@ class Obedient(ScriptedServer):
         self.tls = tls
         self.deliveries: list[Delivery] = []
         self.commands: list[str] = []
+        self.gates: dict[str, threading.Event] = {}
 
     def _talk(self, peer: Peer) -> None:
         if self.tls == "implicit":
             peer.tls()
-        peer.say(self._answer("greeting", "220 mx.test ESMTP"))
+        self._say(peer, self._answer("greeting", "220 mx.test ESMTP"))
         sender = ""
         recipients: list[str] = []
         while True:
@@ -76,19 +81,27 @@ class Obedient(ScriptedServer):
                 reply = self._take(peer, sender, recipients, line)
             else:
                 reply = self._answer(line, good.get(verb, "250 2.0.0 ok"))
-            peer.say(*reply.split("\n"))
+            self._say(peer, reply)
             if verb == "MAIL":
                 sender, recipients = line, []
             elif verb == "RCPT" and reply[:1] == "2":
                 recipients.append(line)
             elif verb == "DATA" and reply[:1] == "3":
-                peer.say(self._take(peer, sender, recipients, line))
+                self._say(peer, self._take(peer, sender, recipients, line))
             elif verb == "STARTTLS":
                 peer.tls()
             elif verb == "QUIT":
                 peer.hang_up()
 
+    def _say(self, peer: Peer, reply: str) -> None:
+        if reply == SILENCE:
+            peer.stall()
+        peer.say(*reply.split("\n"))
+
     def _answer(self, line: str, good: str) -> str:
+        for start, gate in self.gates.items():
+            if line.upper().startswith(start.upper()):
+                gate.wait(LIMIT)
         return next((reply for start, reply in self.answers.items() if line.upper().startswith(start.upper())), good)
 
     def _offer(self, peer: Peer) -> str:

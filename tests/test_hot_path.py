@@ -35,6 +35,7 @@ pysendmail.config.words
 pysendmail.delivery
 pysendmail.delivery.connect
 pysendmail.delivery.deliver
+pysendmail.delivery.interruption
 pysendmail.delivery.link
 pysendmail.delivery.security
 pysendmail.delivery.session

@@ -37,7 +37,7 @@ def read_message(descriptor: int, ignore_dots: bool) -> Message:
     writer = BodyWriter()
     in_header = True
     total = 0
-    for data in _pieces(descriptor, ends_at_dot=not ignore_dots and os.isatty(descriptor)):
+    for data in _pieces(descriptor, ignore_dots):
         total += len(data)
         if not in_header:
             writer.feed(data)
@@ -48,15 +48,13 @@ def read_message(descriptor: int, ignore_dots: bool) -> Message:
         reader.finish()
         writer.feed(reader.rest)
     body = writer.finish(drop_final_dot=not ignore_dots)
-    return Message(reader.fields, body, not total, [f"removed before the header: {line}" for line in _removed(reader)])
+    notes = [f"removed before the header: {len(reader.removed)} mbox line(s)"] if reader.removed else []
+    return Message(reader.fields, body, not total, notes)
 
 
-def _removed(reader: HeaderReader) -> list[str]:
-    return ["an mbox line" for _ in reader.removed]
-
-
-def _pieces(descriptor: int, ends_at_dot: bool) -> "Iterator[bytes]":
-    """Yield what comes in until the end of input, or until a line of a lone dot where that ends it."""
+def _pieces(descriptor: int, ignore_dots: bool) -> "Iterator[bytes]":
+    """Yield what comes in until the end of input, or until a line of a lone dot on a terminal unless it is ignored."""
+    terminal = os.isatty(descriptor)
     first = at_line_start = True
     while True:
         try:
@@ -69,7 +67,11 @@ def _pieces(descriptor: int, ends_at_dot: bool) -> "Iterator[bytes]":
                 raise errors.NoInput(f"standard input cannot be read: {error.strerror}; nothing was sent") from None
             raise errors.InputError(f"reading the message failed: {error.strerror}; nothing was sent") from None
         first = False
-        if not data or (ends_at_dot and at_line_start and data in _DOT_LINES):
+        if not data:
+            if terminal and not os.isatty(descriptor):  # a terminal that is gone answers with the end of input
+                raise errors.InputError("the terminal was closed before the end of the message; nothing was sent")
+            return
+        if terminal and not ignore_dots and at_line_start and data in _DOT_LINES:
             return
         at_line_start = data.endswith(b"\n")
         yield data

@@ -6,6 +6,7 @@ from time import time
 
 from pysendmail import errors
 from pysendmail.command.console import complain
+from pysendmail.delivery import interruption
 from pysendmail.options import parse
 
 TYPE_CHECKING = False
@@ -13,10 +14,6 @@ if TYPE_CHECKING:
     from pysendmail.options import Options
 
 _NOT_OFFERED = {"smtp": "SMTP on standard input (-bs)", "daemon": "a daemon (-bd, -bD, -bl)"}
-
-
-class Interrupted(errors.TempFail):
-    """Somebody ended the command by a signal before it was done."""
 
 
 def run(name: bytes, arguments: list[bytes], stdin_open: bool) -> int:
@@ -52,19 +49,10 @@ def _dispatch(options: "Options", program: str, stdin_open: bool) -> int:
 def _tame() -> None:
     """Take back what the caller left behind: his umask, ignored child signals, core dumps that could hold a secret."""
     os.umask(0o077)
-    for number in (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP):
-        if _signal.getsignal(number) != _signal.SIG_IGN:  # who ignores one wants us to ignore it too
-            _signal.signal(number, _interrupt)
+    interruption.install()
     _signal.signal(_signal.SIGPIPE, _signal.SIG_IGN)
     _signal.signal(_signal.SIGXFSZ, _signal.SIG_IGN)
     _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
-
-
-def _interrupt(number: int, _frame: object) -> None:
-    """End the command as a failure that may pass; what was under way is settled on the way out."""
-    for other in (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP):
-        _signal.signal(other, _signal.SIG_IGN)
-    raise Interrupted(f"ended by signal {number}")
 
 
 def _log_failure(failure: errors.Failure) -> None:

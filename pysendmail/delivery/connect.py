@@ -6,6 +6,7 @@ import select
 from time import monotonic
 
 from pysendmail import errors
+from pysendmail.delivery.interruption import Waiting
 from pysendmail.delivery.link import Link, TimedOut
 
 TYPE_CHECKING = False
@@ -56,7 +57,9 @@ def _look_up(host: str, port: int, deadline: float) -> "list[tuple[int, int, int
             done.release()
 
     _thread.start_new_thread(ask, ())
-    if not done.acquire(timeout=max(0.0, min(deadline - monotonic(), 86400))):
+    with Waiting():
+        found = done.acquire(timeout=max(0.0, min(deadline - monotonic(), 86400)))
+    if not found:
         raise TimedOut(f"the address of {host} was not found in time")
     return answers[0]
 
@@ -147,7 +150,9 @@ class _Race:
 
     def wait(self, until: float, problems: list[str]) -> Link | None:
         """Wait for one attempt to end; return its Link if it succeeded."""
-        for fd, _ in self._poll.poll(max(0.0, until - monotonic()) * 1000 + 1):
+        with Waiting():
+            events = self._poll.poll(max(0.0, until - monotonic()) * 1000 + 1)
+        for fd, _ in events:
             sock, address, _ = self._forget(fd)
             failed = sock.getsockopt(_socket.SOL_SOCKET, _socket.SO_ERROR)
             if not failed:

@@ -10,6 +10,7 @@ import select
 from time import monotonic
 
 from pysendmail import errors
+from pysendmail.delivery.interruption import Waiting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -208,6 +209,7 @@ class Link:
             left = deadline - monotonic()
             if left <= 0:
                 raise TimedOut(text)
-            events = self._poll.poll(min(left, 86400) * 1000 + 1)
+            with Waiting():
+                events = self._poll.poll(min(left, 86400) * 1000 + 1)
             if events:
                 return events[0][1]

@@ -7,6 +7,7 @@ one transaction. What goes wrong in `open` is raised; what goes wrong in `send` 
 from time import monotonic
 
 from pysendmail import errors
+from pysendmail.delivery import interruption
 from pysendmail.delivery.connect import Connector, addresses
 from pysendmail.delivery.link import Link, Lost
 from pysendmail.log import Masker
@@ -106,7 +107,7 @@ class Session:
         while not connector.exhausted and monotonic() < self.deadline:
             try:
                 return self._open_one(connector)
-            except (errors.NoPermission, errors.ConfigError, errors.SoftwareError):
+            except (errors.NoPermission, errors.ConfigError, errors.SoftwareError, errors.Interrupted):
                 raise
             except errors.Failure as failure:
                 first = first or failure
@@ -115,6 +116,7 @@ class Session:
     def send(self, mail: "Mail", recipients: list[bytes]) -> "Transaction":
         """Run one transaction and return it with an outcome, or a place in a later one, for each recipient."""
         client = self._ready_client()
+        interruption.hold()
         transaction = client.send(mail, recipients)
         try:
             self._converse()
@@ -197,6 +199,8 @@ class Session:
         tls = self.route.security.tls(self._verify(), bundle)
         try:
             link.start_tls(tls, min(self.deadline, monotonic() + account.timeout))
+        except errors.Interrupted:
+            raise
         except errors.TempFail as failure:
             if account.tls == "opportunistic" and not self._verify():
                 raise _NotEncrypted from failure
@@ -281,16 +285,20 @@ class Session:
     # Driving the machine
 
     def _converse(self) -> None:
-        """Send and read until the client is idle. Each reply has its own time, counted from the one before it."""
+        """Send and read until the client is idle. What came before the connection broke, or a signal, still counts."""
         client, link = self._ready_client(), self._ready_link()
+        try:
+            self._exchange(client, link)
+        except (Lost, errors.Interrupted):
+            client.feed(link.drain())
+            raise
+
+    def _exchange(self, client: Client, link: Link) -> None:
+        """Send what is to be sent, and read what is due. Each reply has its own time, counted from the one before it."""
         since = monotonic()
         while True:
-            try:
-                if self._flush(client, link):
-                    since = monotonic()
-            except Lost:
-                client.feed(link.drain())
-                raise
+            if self._flush(client, link):
+                since = monotonic()
             if client.idle:
                 return
             before = client.replies

@@ -1,7 +1,7 @@
 """Address lists of header fields and arguments (RFC 5322 3.4, obsolete syntax included), over bytes and in linear time.
 
-An element of an ordinary shape, `local@domain`, `Name <local@domain>` or `"Name" <local@domain>`, is taken apart by a few
-searches; any other goes to element.py, which reads tokens. Both give the same answer where both can give one.
+An element of an ordinary shape, `local@domain`, `Name <local@domain>` or `"Name" <local@domain>`, is taken apart by a
+few searches; any other goes to element.py, which reads tokens. Both give the same answer where both can give one.
 
 What two readers could take for different recipients is an error, never a guess: `a@b@c`, `<a@b`, `John Smith`, whatever
 follows a quotation mark without its partner. Words before `<...>` are a name, even when they look like an address.
@@ -27,17 +27,20 @@ class Mailbox:
     text[start:end] is the addr-spec as written, a source route included, angle brackets excluded.
     """
 
-    __slots__ = ("domain", "end", "local", "start")
+    __slots__ = ("_address", "domain", "end", "local", "start")
 
-    def __init__(self, local: bytes, domain: bytes, start: int, end: int) -> None:
+    def __init__(self, local: bytes, domain: bytes, start: int, end: int, address: bytes = b"") -> None:
         self.local = local
         self.domain = domain
         self.start = start
         self.end = end
+        self._address = address
 
     @property
     def address(self) -> bytes:
         """Give the form for the envelope (RFC 5321 4.1.2): the local part quoted only where it must be."""
+        if self._address:  # known from the text, where nothing had to be taken off or put on
+            return self._address
         local = self.local if _is_dot_string(self.local) else quote(self.local)
         return local + b"@" + self.domain if self.domain else local
 
@@ -201,7 +204,8 @@ def _mailbox(spec: bytes, start: int, domains: set[bytes]) -> Mailbox | None:
         domains.add(domain)
     if not local or local[0] == _DOT:
         return None
-    return Mailbox(local, domain, start, start + len(spec))
+    plain = b".." not in spec and local[-1] != _DOT
+    return Mailbox(local, domain, start, start + len(spec), spec if plain else b"")
 
 
 def _is_dot_string(local: bytes) -> bool:

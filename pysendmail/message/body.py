@@ -243,16 +243,16 @@ class _Spool:
 
 
 def _open_nameless(folder: str) -> int:
-    """Open a new file of mode 0600, close-on-exec, that no other process can reach by a name."""
+    """Open a new file of mode 0600, close-on-exec as Python opens all, that no other process can reach by a name."""
     fd = -1
     if _NAMELESS:
         try:
-            fd = os.open(folder, _NAMELESS | os.O_RDWR | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            fd = os.open(folder, _NAMELESS | os.O_RDWR | os.O_EXCL, 0o600)
         except OSError:
             pass  # some file systems cannot do it; a name that lives for a moment can
     if fd < 0:
         path = os.path.join(folder, ".pysendmail-" + os.urandom(16).hex())
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         os.unlink(path)
     os.fchmod(fd, 0o600)  # the caller's umask has no say
     return fd

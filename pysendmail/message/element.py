@@ -1,4 +1,4 @@
-"""The elements of an address list that need a tokeniser: comments, quoting, groups, routes, blanks, mistakes (RFC 5322 3.4).
+"""Those elements of an address list that need a tokeniser: comments, groups, routes, mistakes (RFC 5322 3.4, 4.4).
 
 Each element is the significant tokens up to the next `,` `;` or `:` that is a delimiter there. A comma inside a source
 route is none, and neither is anything inside quotation marks, comments and literals.
@@ -163,7 +163,7 @@ def _name(text: bytes, parts: "list[Part]") -> bytes:
 
 
 def _collect(text: bytes, at: int) -> "tuple[list[Part], int, int]":
-    """Gather the significant tokens of one element; return them, the delimiter (0: end of the text), the place after it."""
+    """Gather the significant tokens of one element; return them, the delimiter (0 at the end), the place after it."""
     parts: list[Part] = []
     spaced, state, size = False, _OUTSIDE, len(text)
     while at < size:

@@ -18,7 +18,7 @@ _WIDEST = 12  # characters that one character may take: four octets in the Q enc
 
 
 def label_for(text: bytes, charset: str) -> str:
-    """Name the charset of a text that is not ASCII: utf-8, else `charset` if the text decodes in it, else unknown-8bit."""
+    """Name the charset of an 8-bit text: utf-8, else `charset` if the text decodes in it, else unknown-8bit."""
     if _is_utf8(text):
         return "utf-8"
     return charset if _characters_in(text, charset) else UNKNOWN
@@ -70,7 +70,7 @@ def _is_utf8(text: bytes) -> bool:
 
 
 def _characters_in(text: bytes, charset: str) -> list[bytes]:
-    """Split the text by a charset; nothing if that is no known superset of ASCII without states, or does not decode it."""
+    """Split the text by a charset; nothing if that is no superset of ASCII without states, or does not decode it."""
     if not 0 < len(charset) <= 40 or charset.encode("ascii", "replace").translate(None, _LABEL):
         return []
     from codecs import lookup

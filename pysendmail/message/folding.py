@@ -1,4 +1,4 @@
-"""Header lines of more than 998 octets folded at blanks, and at commas in fields that hold lists (RFC 5322 2.1.1, 2.2.3)."""
+"""Header lines of more than 998 octets, folded at blanks, in lists at commas too (RFC 5322 2.1.1, 2.2.3)."""
 
 import re
 from bisect import bisect_left, bisect_right

@@ -137,11 +137,18 @@ class HeaderReader:
     def _take_lines(self, data: bytes) -> bytes:
         """Take the whole lines of the data; return the unfinished one behind them (b"" when the header is over)."""
         position = 0
+        plain = b"\r" not in data and b"\0" not in data
         while end := data.find(b"\n", position) + 1:
-            if not self._take(data[position:end]):
+            raw = data[position:end]
+            if plain and raw[0] in b" \t" and self._lines and not self._held and not raw.isspace():
+                # the thousands of lines of a list of recipients
+                self._size += len(raw)
+                self._lines.append(raw[:-1])
+            elif not self._take(raw):
                 self._end(data[end if self.complete else position :])
                 return b""
             position = end
+        self._check_size(self._size)
         return data[position:]
 
     def _take(self, raw: bytes) -> bool:

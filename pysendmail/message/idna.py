@@ -1,8 +1,8 @@
 """Domain names in UTF-8 as A-labels: the mapping of UTS 46, non-transitional, then Punycode (RFC 5890, RFC 3492).
 
-Python's own `idna` codec is of 2003: it makes "ss" of the sharp s and so finds another host. Here sharp s, final sigma and
-the joiners stay what they are. Code points that have no place in a name are refused; rules of registries (bidirectional
-labels, scripts that do not mix) are left to the registries: a name they refuse does not exist.
+Python's own `idna` codec is of 2003: it makes "ss" of the sharp s and so finds another host. Here sharp s, final sigma
+and the joiners stay what they are. Code points that have no place in a name are refused; rules of registries
+(bidirectional labels, scripts that do not mix) are left to the registries: a name they refuse does not exist.
 """
 
 from pysendmail.errors import DataError

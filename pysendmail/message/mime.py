@@ -30,7 +30,7 @@ _LABELS = {_QUOTED: b"quoted-printable", _BASE64: b"base64"}
 _CHARSETS = (b"", b"us-ascii", b"utf-8", b"unknown-8bit")  # RFC 1428 for the last
 _CODES = 15
 _CHARSET_SHIFT = 4
-_EIGHT_BIT = "8-bit text, which the server does not take"
+_EIGHT_BIT = "8-bit text that the server does not take"
 _NUL = "NUL octets"
 _LONG_LINE = "a line of over 998 octets"
 _PLAIN = bytes(octet for octet in range(32, 127) if octet != 61) + b"\t\r\n"
@@ -60,14 +60,17 @@ def reencode(
 
 
 class _Census(Survey):
-    """Facts about one part; `escapes`: octets that quoted-printable would escape; `utf8`: it is ASCII or UTF-8."""
+    """Facts about one part.
+
+    `escapes`: octets that quoted-printable would escape; `utf8`: it is ASCII or UTF-8 (not looked at if `typed`).
+    """
 
     __slots__ = ("_decode", "escapes", "utf8")
 
-    def __init__(self, named_charset: bool) -> None:
+    def __init__(self, typed: bool) -> None:
         super().__init__()
         self.escapes = 0
-        self.utf8 = not named_charset
+        self.utf8 = not typed
         if self.utf8:
             import codecs
 

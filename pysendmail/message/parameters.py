@@ -72,7 +72,7 @@ def _halves(segment: "list[Token]") -> tuple[bytes, bytes]:
 
 def _encoded(name: bytes, value: bytes, names: set[bytes], charset: str) -> list[bytes]:
     """Write a parameter in ASCII, as one `name=value` or as several."""
-    base, star, section = name.lower().partition(b"*")
+    base, star, _ = name.lower().partition(b"*")
     if not base or base.translate(None, _SAFE):
         raise DataError("name of a parameter that is not ASCII or missing")
     content = _content(value)

@@ -40,10 +40,10 @@ def lay_out(name: bytes, pieces: list[Piece], label: str) -> bytes:
         blanks = piece.blanks
         if b"\n" in blanks:
             column = -blanks.rfind(b"\n") - 1
-        elif blanks and column + len(blanks) + _width(joined, place, label) > LONGEST_LINE:
-            if len(out) > len(name) or piece.text is not None:
-                out += b"\r\n"
-                column = 0
+        elif (blanks and (len(out) > len(name) or piece.text is not None)
+              and column + len(blanks) + _width(joined, place, label) > LONGEST_LINE):
+            out += b"\r\n"
+            column = 0
         out += blanks
         column += len(blanks)
         if piece.text is None:
@@ -74,14 +74,19 @@ def _joined(pieces: list[Piece]) -> list[Piece]:
 
 
 def _width(pieces: list[Piece], place: int, label: str) -> int:
-    """Tell the columns that this piece, and a text tied to it as in a comment, need in the line where it begins."""
-    piece = pieces[place]
-    if piece.text is not None:
-        return _text_width(bytes(piece.text), label) if place else narrowest(label)
-    following = pieces[place + 1:place + 2]
-    if following and not following[0].blanks and following[0].text is not None:
-        return len(piece.raw) + _text_width(bytes(following[0].text), label)
-    return len(piece.raw)
+    """Tell the columns that this piece and what is tied to it, as parentheses are, need in the line where it begins."""
+    piece, width = pieces[place], 0
+    tied = pieces[place + 1:place + 2]
+    if piece.text is None:
+        width = len(piece.raw)
+        if not tied or tied[0].blanks or tied[0].text is None:
+            return width
+        piece, tied = tied[0], pieces[place + 2:place + 3]
+    text = bytes(piece.text or b"")
+    width += _text_width(text, label) if place else narrowest(label)  # the first text begins in the line of the name
+    if tied and not tied[0].blanks:
+        width += len(tied[0].raw) - len(tied[0].raw.lstrip(b"),;"))
+    return width
 
 
 def _text_width(text: bytes, label: str) -> int:

@@ -55,6 +55,10 @@ class Recipients:
         return list(self._found.values())
 
     def _add(self, mailbox: "Mailbox") -> None:
+        domain = mailbox.domain
+        if domain and domain.isascii():
+            self._found.setdefault((mailbox.local, domain.lower()), mailbox.address)
+            return
         try:
             full = canonical(mailbox, self._maildomain)
         except errors.DataError as error:

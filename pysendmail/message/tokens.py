@@ -1,4 +1,4 @@
-"""The lexical tokens of structured header fields (RFC 5322 3.2, obsolete forms included), over bytes and in linear time.
+"""The lexical tokens of structured fields (RFC 5322 3.2, obsolete forms included), over bytes and in linear time.
 
 Nothing is decoded and nothing is lost: the tokens cover the text without gaps. Comments nest to any depth without
 recursion. Octets with the high bit set count as text of atoms (RFC 6532), whether they are UTF-8 or not.

@@ -119,9 +119,10 @@ class RepairedQuotedPrintable(Encoder):
         return self._mend(self._carry) if _is_bad(self._carry) else self._carry
 
     def _mend(self, line: bytes) -> bytes:
-        if any(_is_bad(code[:2]) for code in line.split(b"=")[1:]):
-            raise errors.DataError("a quoted-printable part is malformed and cannot be mended without a guess")
-        line = b"".join([_AS_IS[octet] for octet in line])
+        if not line.isascii() or b"\0" in line:
+            if any(_is_bad(code[:2]) for code in line.split(b"=")[1:]):
+                raise errors.DataError("a quoted-printable part is malformed and cannot be mended without a guess")
+            line = b"".join([_AS_IS[octet] for octet in line])
         text = line.rstrip(b" \t")  # blanks at the end of a line mean nothing; a break among them would make them count
         if len(line) - len(text) > _LIMIT - _LINE:
             raise errors.DataError("a quoted-printable part has a line that ends with too many blanks")

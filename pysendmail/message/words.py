@@ -1,9 +1,9 @@
 """8-bit text of header fields as encoded words (RFC 2047) or encoded parameters (RFC 2231), and lines of legal length.
 
 What may become encoded words: words of an unstructured field, words of a name before an address, comments. In other
-places (identifiers, local parts of addresses) 8-bit text cannot be encoded without loss and raises DataError; the domain
-of an address becomes A-labels. A piece of an address field that is no address is encoded as a whole, so that it does
-not turn into an address on its way. Off the ordinary path: messages in ASCII with short lines never load this module.
+places (identifiers, local parts of addresses) 8-bit text cannot be encoded without loss and raises DataError; the
+domain of an address becomes A-labels. A piece of an address field that is no address is encoded as a whole, so that it
+does not turn into an address on its way. Messages in ASCII with short lines never load this module.
 """
 
 from pysendmail.errors import DataError

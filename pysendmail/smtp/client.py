@@ -11,9 +11,6 @@ that has no outcome yet one: uncertain if the message's end had left and neither
 otherwise deferred.
 """
 
-from binascii import Error as Base64Error
-from binascii import a2b_base64, b2a_base64
-
 from pysendmail import errors
 from pysendmail.log import Masker
 from pysendmail.smtp.extensions import Extensions
@@ -31,8 +28,7 @@ else:
     from _collections import deque
 
 _OUTPUT = 65536  # commands are gathered up to about so many octets
-_COMMAND_LINE = 512  # RFC 5321 section 4.5.3.1.4, for AUTH with its initial response (RFC 4954 section 4)
-_AUTH_ROUNDS = 16
+_INPUT = 65536  # replies are taken out of so many octets at a time
 
 
 class Patience:
@@ -79,6 +75,7 @@ class Client:
         self._out: list[bytes] = []
         self._plan: Iterator[bytes | None] | None = None
         self._stream: Iterator[bytes] | None = None
+        self._ahead: bytes | None = None  # the next piece of the stream, so that the last one is known for what it is
         self._end_in_output = False
         self._transaction: Transaction | None = None
         self._last: Transaction | None = None
@@ -90,11 +87,11 @@ class Client:
     def hello(self) -> None:
         """Say EHLO, and HELO to a server that does not know it."""
         self.extensions = Extensions()
-        self._command(b"EHLO " + self.name, self._on_ehlo, "EHLO")
+        self.command(b"EHLO " + self.name, self._on_ehlo, "EHLO")
 
     def start_tls(self) -> None:
         """Ask for TLS; when `tls_ready` is true the driver does the handshake and calls `secured` (RFC 3207)."""
-        self._command(b"STARTTLS", self._on_starttls, "STARTTLS")
+        self.command(b"STARTTLS", self._on_starttls, "STARTTLS")
 
     def secured(self) -> None:
         """Forget all that was said in clear, now that TLS is to begin. Raises TempFail if more was said than asked for."""
@@ -105,7 +102,9 @@ class Client:
 
     def authenticate(self, mechanism: "Mechanism") -> None:
         """Run a SASL exchange (RFC 4954). Its answers raise NoPermission where the server refuses the login."""
-        _Login(self, mechanism).begin()
+        from pysendmail.smtp.sasl import Exchange
+
+        Exchange(self, mechanism, self._masker).begin()
 
     def send(self, mail: Mail, recipients: list[bytes]) -> Transaction:
         """Begin a transaction for some of the recipients of `mail`; it is over when the client is idle again."""
@@ -117,14 +116,14 @@ class Client:
             refuse_size(transaction, limit)
             return transaction
         if self._last is not None and not self._last.spent:
-            self._command(b"RSET", lambda reply: None, "RSET")
+            self.command(b"RSET", transaction.on_reset, "RSET")
         self._transaction = transaction
         self._plan = transaction.commands()
         return transaction
 
     def quit(self) -> None:
         """Say QUIT; nobody need wait for the answer."""
-        self._command(b"QUIT", lambda reply: None, "QUIT")
+        self.command(b"QUIT", lambda reply: None, "QUIT")
 
     # The two ends
 
@@ -171,20 +170,9 @@ class Client:
 
     def feed(self, data: bytes) -> None:
         """Take what the server sent. Raises a Failure where the session cannot go on."""
-        for reply in self._reader.feed(data):
-            self.replies += 1
-            if self._trace is not None:
-                self._show(reply, self._trace)
-            if not self._expected:
-                self._unexpected(reply)
-                continue
-            if reply.code == 421:
-                self._farewell = reply
-                self.closing = True
-            handler, self._answered = self._expected.popleft()
-            handler(reply)
-            if not self._expected:
-                self._settle()
+        for start in range(0, len(data), _INPUT):
+            for reply in self._reader.feed(data[start : start + _INPUT]):
+                self._take(reply)
         if self._reader.error is not None:
             self.closing = True
             if not self._over:
@@ -214,7 +202,7 @@ class Client:
         self._expected.append((handler, name))
         if self._trace is not None:
             self._trace(">", self._masker.mask(line) if shown is None else shown)
-        return line + b"\r\n"
+        return _wire([line])
 
     def lines(self, lines: list[bytes], handler: "Callable[[Reply], None]", name: str) -> bytes:
         """Return several command lines for the wire, with the answer to each expected."""
@@ -222,11 +210,11 @@ class Client:
         if self._trace is not None:
             for line in lines:
                 self._trace(">", self._masker.mask(line))
-        return b"\r\n".join(lines) + b"\r\n"
+        return _wire(lines)
 
     def begin_stream(self, chunks: "Iterator[bytes]", size: int) -> None:
         """Send a message of `size` octets before anything else."""
-        self._stream = chunks
+        self._stream, self._ahead = chunks, next(chunks, None)
         if self._trace is not None:
             self._trace(">", b"[message of %d octets]" % size)
 
@@ -249,9 +237,8 @@ class Client:
             raise errors.TempFail(text)
         raise errors.ProtocolError(text)
 
-    def _command(
-        self, line: bytes, handler: "Callable[[Reply], None]", name: str, shown: bytes | None = None
-    ) -> None:
+    def command(self, line: bytes, handler: "Callable[[Reply], None]", name: str, shown: bytes | None = None) -> None:
+        """Send a command line, in the manner of `line`."""
         self._out.append(self.line(line, handler, name, shown))
 
     # Inside
@@ -260,6 +247,22 @@ class Client:
     def _over(self) -> bool:
         """Whether the last transaction has all its answers, so that trouble after it changes nothing."""
         return self._last is not None and self._transaction is None and not self._expected
+
+    def _take(self, reply: Reply) -> None:
+        """Hand a reply to whoever expects it."""
+        self.replies += 1
+        if self._trace is not None:
+            self._show(reply, self._trace)
+        if not self._expected:
+            self._unexpected(reply)
+            return
+        if reply.code == 421:
+            self._farewell = reply
+            self.closing = True
+        handler, self._answered = self._expected.popleft()
+        handler(reply)
+        if not self._expected:
+            self._settle()
 
     def _finish(self) -> None:
         self._last, self._transaction = self._transaction, None
@@ -272,11 +275,11 @@ class Client:
     def _next_piece(self) -> bytes | None:
         """Return the next octets to send, empty ones to be asked again, None when an answer has to come first."""
         if self._stream is not None:
-            piece = next(self._stream, None)
-            if piece is not None:
-                return piece
-            self._stream = None
-            self._end_in_output = True
+            piece, self._ahead = self._ahead, next(self._stream, None)
+            if self._ahead is None:
+                self._stream = None
+                self._end_in_output = True
+            return piece or b""
         if self._plan is None or (self._expected and b"PIPELINING" not in self.extensions):
             return None
         piece = next(self._plan, b"")
@@ -296,7 +299,7 @@ class Client:
         if reply.kind == 2:
             self.extensions = Extensions(reply.lines)
         elif reply.kind == 5 and not wants_login(reply):
-            self._command(b"HELO " + self.name, self._on_helo, "HELO")
+            self.command(b"HELO " + self.name, self._on_helo, "HELO")
         else:
             self.refuse("EHLO was refused", reply)
 
@@ -328,50 +331,9 @@ class Client:
             trace("<", self._masker.mask(b"%d%s%s" % (reply.code, mark, line)))
 
 
-class _Login:
-    """One AUTH exchange: our mechanism on one side, the server's challenges on the other."""
-
-    __slots__ = ("_client", "_first", "_mechanism", "_rounds")
-
-    def __init__(self, client: Client, mechanism: "Mechanism") -> None:
-        self._client = client
-        self._mechanism = mechanism
-        self._first = mechanism.initial()
-        self._rounds = 0
-
-    def begin(self) -> None:
-        line = shown = b"AUTH " + self._mechanism.name
-        if self._first is not None:
-            encoded = b2a_base64(self._first, newline=False) or b"="
-            if len(line) + len(encoded) + 3 <= _COMMAND_LINE:
-                line, shown = line + b" " + encoded, shown + b" ****"
-                self._first = None
-        self._say(line, shown)
-
-    def _say(self, line: bytes, shown: bytes) -> None:
-        self._client._command(line, self._on_reply, "AUTH", shown)
-
-    def _on_reply(self, reply: Reply) -> None:
-        if reply.kind == 3:
-            self._answer(reply)
-        elif reply.kind == 2:
-            self._mechanism.finish()
-            self._client.authenticated = True
-        else:
-            name = self._mechanism.name.decode("ascii", "replace")
-            self._client.refuse(f"the login was refused (AUTH {name})", reply, login=True)
-
-    def _answer(self, reply: Reply) -> None:
-        """Answer one challenge; a first response that was too long for the command line leaves now."""
-        self._rounds += 1
-        if self._rounds > _AUTH_ROUNDS:
-            raise errors.ProtocolError("the server does not end the AUTH exchange")
-        if self._first is not None:
-            response, self._first = self._first, None
-        else:
-            try:
-                challenge = a2b_base64(reply.lines[-1].strip(), strict_mode=True)
-            except Base64Error:
-                raise errors.ProtocolError("the server's AUTH challenge is not base64") from None
-            response = self._mechanism.respond(challenge)
-        self._say(b2a_base64(response, newline=False), b"****")
+def _wire(lines: list[bytes]) -> bytes:
+    """Return command lines as they leave. A line end in one of them would be a command of somebody else's making."""
+    data = b"\r\n".join(lines) + b"\r\n"
+    if data.count(b"\n") != len(lines) or data.count(b"\r") != len(lines):
+        raise errors.SoftwareError("a line end was about to get into an SMTP command; nothing more was sent")
+    return data

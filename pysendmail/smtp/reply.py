@@ -4,6 +4,7 @@ from pysendmail.errors import ProtocolError
 
 LINE_LIMIT = 4096  # octets kept of one line; the rest of it is skipped
 LINES_LIMIT = 512  # lines of one reply
+TEXT_LIMIT = 4096  # octets of a reply that are kept for the log; a hostile one to each recipient would add up
 REPLY_LIMIT = 262144  # octets of one reply, the skipped ones included
 
 
@@ -24,7 +25,7 @@ class Reply:
     @property
     def text(self) -> bytes:
         """The lines joined by blanks, behind the code, as the log shows them."""
-        return b"%d %s" % (self.code, b" ".join(line.strip() for line in self.lines))
+        return (b"%d %s" % (self.code, b" ".join(line.strip() for line in self.lines)))[:TEXT_LIMIT]
 
     @property
     def enhanced(self) -> str | None:

@@ -4,13 +4,21 @@ A mechanism takes and gives raw octets; the client writes them in base64 (RFC 49
 login needs; SCRAM, CRAM-MD5 and the OAuth mechanisms are imported only where they are chosen.
 """
 
+from binascii import Error as Base64Error
+from binascii import a2b_base64, b2a_base64
+
 from pysendmail import errors
-from pysendmail.log import printable
+from pysendmail.log import Masker, printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pysendmail.smtp.client import Client
+    from pysendmail.smtp.reply import Reply
+
+_COMMAND_LINE = 512  # RFC 5321 section 4.5.3.1.4, for AUTH with its initial response (RFC 4954 section 4)
+_ROUNDS = 16
 _SCRAM = (b"SCRAM-SHA-256-PLUS", b"SCRAM-SHA-1-PLUS", b"SCRAM-SHA-256", b"SCRAM-SHA-1")
 # Inside TLS nobody can listen, so PLAIN stands before CRAM-MD5: it costs one round trip less, and it lets the server
 # keep salted hashes where CRAM-MD5 makes it keep the password itself. In clear CRAM-MD5 at least hides the password.
@@ -126,6 +134,61 @@ class External(Mechanism):
             return super().respond(challenge)
         self._asked = True
         return self.initial()
+
+
+class Exchange:
+    """One AUTH exchange (RFC 4954): our mechanism on one side, the server's challenges on the other.
+
+    `masker` learns what the mechanism says, so that a server that repeats it gives nothing away.
+    """
+
+    __slots__ = ("_client", "_first", "_masker", "_mechanism", "_rounds")
+
+    def __init__(self, client: "Client", mechanism: Mechanism, masker: Masker) -> None:
+        self._client = client
+        self._masker = masker
+        self._mechanism = mechanism
+        self._first = mechanism.initial()
+        self._rounds = 0
+
+    def begin(self) -> None:
+        """Send the AUTH command, with the initial response if there is one and it is short enough."""
+        line = shown = b"AUTH " + self._mechanism.name
+        if self._first is not None:
+            encoded = b2a_base64(self._first, newline=False) or b"="
+            if len(line) + len(encoded) + 3 <= _COMMAND_LINE:
+                line, shown = line + b" " + encoded, shown + b" ****"
+                self._first = None
+        self._say(line, shown)
+
+    def _say(self, line: bytes, shown: bytes) -> None:
+        self._masker.add(self._mechanism.secrets())
+        self._client.command(line, self._on_reply, "AUTH", shown)
+
+    def _on_reply(self, reply: "Reply") -> None:
+        if reply.kind == 3:
+            self._answer(reply)
+        elif reply.kind == 2:
+            self._mechanism.finish()
+            self._client.authenticated = True
+        else:
+            name = self._mechanism.name.decode("ascii", "replace")
+            self._client.refuse(f"the login was refused (AUTH {name})", reply, login=True)
+
+    def _answer(self, reply: "Reply") -> None:
+        """Answer one challenge; a first response that was too long for the command line leaves now."""
+        self._rounds += 1
+        if self._rounds > _ROUNDS:
+            raise errors.ProtocolError("the server does not end the AUTH exchange")
+        if self._first is not None:
+            response, self._first = self._first, None
+        else:
+            try:
+                challenge = a2b_base64(reply.lines[-1].strip(), strict_mode=True)
+            except Base64Error:
+                raise errors.ProtocolError("the server's AUTH challenge is not base64") from None
+            response = self._mechanism.respond(challenge)
+        self._say(b2a_base64(response, newline=False), b"****")
 
 
 def choose(

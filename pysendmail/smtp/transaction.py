@@ -124,6 +124,11 @@ class Transaction:
 
     # Answers
 
+    def on_reset(self, reply: Reply) -> None:
+        """Take the answer to the RSET before the transaction; only a good-bye matters to it."""
+        if reply.code == 421:
+            self._on_mail(reply)
+
     def _on_mail(self, reply: Reply) -> None:
         self.mail_reply = reply
         if reply.kind != 2:

@@ -10,6 +10,7 @@ import pytest
 
 from tests.command.caller import Caller
 from tests.conftest import Installed, base_python, make_install, skip
+from tests.delivery import certificates
 from tests.obedient import Obedient
 
 
@@ -43,3 +44,13 @@ def superuser() -> None:
     """Skip a test that has to become another user, or to mount something."""
     if os.geteuid() != 0:
         skip("only root can become another user, or mount something")
+
+
+@pytest.fixture(scope="session")
+def identities(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Write a server's key and certificate, and the certificate of their authority."""
+    folder = tmp_path_factory.mktemp("identities")
+    ca = certificates.issue(common_name="the authority", authority=True)
+    (folder / "ca.crt").write_bytes(ca.pem)
+    good = certificates.issue(ca, ("localhost",), ("127.0.0.1",))
+    return {"good": good.write(folder / "good.pem"), "ca": str(folder / "ca.crt")}

@@ -1,12 +1,9 @@
-"""The address-list parser: tables of bytes, hostile pieces, and hypothesis against its own careful path."""
+"""The address-list parser: tables of bytes, senders and domains."""
 
 import pytest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
 
 from pysendmail.errors import DataError
-from pysendmail.message.address import AddressList, Mailbox, domain_to_ascii, parse, parse_sender
-from pysendmail.message.element import Reader
+from pysendmail.message.address import Mailbox, domain_to_ascii, parse, parse_sender
 
 GOOD = [
     # ordinary
@@ -112,11 +109,15 @@ BAD = [
     (b"Jane a@b>", b"Jane a@b>"),
     (b"<a@b>>", b"<a@b>>"),
     (b"<<a@b>>", b"<<a@b>>"),
+    (b"<a@b<", b"<a@b<"),
     (b"a> <b@c>", b"a> <b@c>"),
     (b"<a@b> <c@d>", b"<a@b> <c@d>"),
     (b"John <ceo@x> <b@y>", b"John <ceo@x> <b@y>"),
     (b"<a@b> Jane", b"<a@b> Jane"),
     (b"<a@b>.", b"<a@b>."),
+    (b'"x" <a@b>c', b'"x" <a@b>c'),
+    (b'"x" <a@b@c>', b'"x" <a@b@c>'),
+    (b'"x" y@z <a@b', b'"x" y@z <a@b'),
     (b"<>", b"<>"),
     (b"Jane <>", b"Jane <>"),
     (b"@", b"@"),
@@ -175,7 +176,8 @@ BAD = [
     (b"a@b (x\x00y)", b"a@b (x\x00y)"),
     (b"\xff@b", b"\xff@b"),
     (b"a@\xff", b"a@\xff"),
-    ("a\x85@b".encode(), "a\x85@b".encode()),
+    ("a\x80@b".encode(), "a\x80@b".encode()),
+    ("a\x9f@b".encode(), "a\x9f@b".encode()),
     ("a@b，c@d".encode(), "a@b，c@d".encode()),
 ]
 
@@ -187,15 +189,19 @@ def test_a_doubtful_piece_is_an_error_and_gives_no_address(text: bytes, bad: byt
     assert found.mailboxes == []
 
 
-@pytest.mark.parametrize(("text", "bad"), [pair for pair in BAD if not pair[0].startswith((b'"a@b', b'"a\\"@b', b"(a@b"))
-                                           and pair[0][-1:] != b":"])
+@pytest.mark.parametrize(
+    ("text", "bad"),
+    [pair for pair in BAD if not pair[0].startswith((b'"a@b', b'"a\\"@b', b"(a@b")) and pair[0][-1:] != b":"],
+)
 def test_good_neighbours_before_a_bad_piece_are_read(text: bytes, bad: bytes) -> None:
     found = parse(b"x@y, " + text)
     assert [mailbox.address for mailbox in found.mailboxes] == [b"x@y"]
     assert [(start, end) for start, end, _ in found.errors] == [(5 + text.index(bad), 5 + text.index(bad) + len(bad))]
 
 
-@pytest.mark.parametrize("text", [b"a@b@c", b"<a@b", b"a@b>", b"John Smith", b"a@b\x7f", b"<a@b> <c@d>", b"\xff@b", b"a)"])
+@pytest.mark.parametrize(
+    "text", [b"a@b@c", b"<a@b", b"a@b>", b"John Smith", b"a@b\x7f", b"<a@b> <c@d>", b"\xff@b", b"a)"]
+)
 def test_good_neighbours_after_a_bad_piece_are_read(text: bytes) -> None:
     found = parse(text + b", Jane <x@y>, z@w")
     assert [mailbox.address for mailbox in found.mailboxes] == [b"x@y", b"z@w"]
@@ -260,7 +266,9 @@ def test_a_lenient_reading_leaves_a_warning(text: bytes, addresses: list[bytes],
 
 def test_a_warning_is_given_once_however_often_it_applies() -> None:
     assert parse(b"a@x; b@x; c@x; d@x e@x f@x").warnings == [
-        "addresses separated by a semicolon", "addresses separated by blanks only"]
+        "addresses separated by a semicolon",
+        "addresses separated by blanks only",
+    ]
 
 
 def test_ordinary_lists_give_no_warning() -> None:
@@ -283,11 +291,11 @@ SPANS = [
 @pytest.mark.parametrize(("text", "written"), SPANS)
 def test_a_mailbox_knows_where_it_was_written(text: bytes, written: bytes) -> None:
     (mailbox,) = parse(text).mailboxes
-    assert text[mailbox.start:mailbox.end] == written
+    assert text[mailbox.start : mailbox.end] == written
 
 
 def test_the_second_of_two_like_addresses_has_a_place_of_its_own() -> None:
-    text = b"aa@b, a@b, x <a@b>,\"y\" <a@b>"
+    text = b'aa@b, a@b, x <a@b>,"y" <a@b>'
     assert [mailbox.start for mailbox in parse(text).mailboxes] == [0, 6, 14, 24]
 
 
@@ -306,49 +314,8 @@ def test_a_mailbox_shows_itself() -> None:
     assert repr(Mailbox(b"a", b"b", 1, 4)) == "Mailbox(b'a', b'b', 1, 4)"
 
 
-# Size: each of these took hours or the recursion limit of parsers that were not linear.
-
-def test_twenty_thousand_nested_comments_are_read() -> None:
-    (mailbox,) = parse(b"(" * 20_000 + b")" * 20_000 + b"a@b").mailboxes
-    assert mailbox.address == b"a@b"
-
-
-@pytest.mark.parametrize(("text", "mailboxes", "errors"), [
-    (b"," * 1_000_000, 0, 0),
-    (b"," * 500_000 + b"a@b", 1, 0),
-    (b";" * 200_000, 0, 0),
-    (b"a@b;" * 50_000, 50_000, 0),
-    (b"a@b c@d," * 30_000, 60_000, 0),
-    (b"(a),b@c," * 30_000, 30_000, 0),
-    (b'"a,";' * 30_000, 30_000, 0),
-    (b"(" * 300_000, 0, 1),
-    (b'"' + b"\\" * 300_000 + b'"@b', 1, 0),
-    (b'"' * 100_000, 0, 1),
-    (b"<" * 100_000, 0, 1),
-    (b"<@x," * 50_000, 0, 1),
-    (b"a@" * 100_000, 0, 1),
-    (b"a " * 100_000, 0, 1),
-    (b"a:" * 50_000, 0, 49_999),
-])
-def test_large_and_hostile_lists_take_linear_time(text: bytes, mailboxes: int, errors: int) -> None:
-    found = parse(text)
-    assert (len(found.mailboxes), len(found.errors)) == (mailboxes, errors)
-
-
-def test_ten_thousand_recipients_are_all_found_in_order() -> None:
-    text = b",\r\n ".join([b'"Doe, %d" <u%d@x.org>' % (i, i) if i % 3 else b"u%d@x.org" % i for i in range(10_000)])
-    found = parse(text)
-    assert [mailbox.address for mailbox in found.mailboxes] == [b"u%d@x.org" % i for i in range(10_000)]
-    assert not found.errors and not found.warnings
-
-
-def test_a_group_of_ten_thousand_is_expanded() -> None:
-    found = parse(b"g: " + b", ".join([b"u%d@x" % i for i in range(10_000)]) + b";, last@x")
-    assert len(found.mailboxes) == 10_001
-    assert not found.errors and not found.warnings
-
-
 # The sender of -f.
+
 
 @pytest.mark.parametrize("text", [b"", b" ", b"\t", b"<>", b" <> ", b"< >", b"<(nobody)>"])
 def test_the_null_sender_is_nobody(text: bytes) -> None:
@@ -368,6 +335,7 @@ SENDERS = [
     (b"a@b (Jane)", b"a@b", b""),
     (b'"a b"@c', b'"a b"@c', b""),
     (b"Jane <@x:a@b>", b"a@b", b"Jane"),
+    (b"Jane < (x) a@b > ", b"a@b", b"Jane"),
 ]
 
 
@@ -382,9 +350,31 @@ def test_a_name_may_stand_before_the_null_sender() -> None:
     assert parse_sender(b"Mail Daemon <>") == (None, b"Mail Daemon")
 
 
-@pytest.mark.parametrize("text", [
-    b"a@b, c@d", b"a@b,", b"a@b c@d", b"a@b;", b"g: a@b;", b"a@b@c", b"<a@b", b"a b", b"(x)", b",", b"a@b\r\n", b"a@b\nc",
-    b"<a@b>\r\n c", b"a\x00@b", b"a@b\x7f", b"\xff@x", b"<a@b>\n", b"\r\n", b'"a', b'"a <>'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"a@b, c@d",
+        b"a@b,",
+        b"a@b c@d",
+        b"a@b;",
+        b"g: a@b;",
+        b"a@b@c",
+        b"<a@b",
+        b"a b",
+        b"(x)",
+        b",",
+        b"a@b\r\n",
+        b"a@b\nc",
+        b"<a@b>\r\n c",
+        b"a\x00@b",
+        b"a@b\x7f",
+        b"\xff@x",
+        b"<a@b>\n",
+        b"\r\n",
+        b'"a',
+        b'"a <>',
+    ],
+)
 def test_anything_else_as_a_sender_is_refused(text: bytes) -> None:
     with pytest.raises(DataError, match="bad sender address"):
         parse_sender(text)
@@ -392,85 +382,40 @@ def test_anything_else_as_a_sender_is_refused(text: bytes) -> None:
 
 # Domains.
 
-@pytest.mark.parametrize("domain", [b"x.org", b"X.Org", b"-a-", b"_dmarc.x", b"[1.2.3.4]", b"[IPv6:::1]", b"xn--mgba3gch31f060k.com"])
+
+@pytest.mark.parametrize(
+    "domain", [b"x.org", b"X.Org", b"-a-", b"_dmarc.x", b"[1.2.3.4]", b"[IPv6:::1]", b"xn--mgba3gch31f060k.com"]
+)
 def test_a_domain_in_ascii_stays_as_it_is(domain: bytes) -> None:
     assert domain_to_ascii(domain) == domain
 
 
-@pytest.mark.parametrize("domain", [
-    b"", b".", b"a.", b".a", b"a..b", b"a b", b"a\tb", b"a\x00", b"a\n", b"a@b", b"a/b", b"[", b"[]", b"[1", b"[a[b]", b"[a b]",
-    b"a[1]", b"\xff", b"\xc3", "a\u2028b".encode(), "\x85".encode()])
+@pytest.mark.parametrize(
+    "domain",
+    [
+        b"",
+        b".",
+        b"a.",
+        b".a",
+        b"a..b",
+        b"a b",
+        b"a\tb",
+        b"a\x00",
+        b"a\n",
+        b"a@b",
+        b"a/b",
+        b"[",
+        b"[]",
+        b"[1",
+        b"[a[b]",
+        b"[a b]",
+        b"a[1]",
+        b"\xff",
+        b"\xc3",
+        "a\u2028b".encode(),
+        "\x85".encode(),
+    ],
+)
 def test_what_can_be_no_domain_is_refused(domain: bytes) -> None:
     with pytest.raises(DataError, match="bad domain"):
         domain_to_ascii(domain)
-
-
-# Hypothesis.
-
-def _facts(found: AddressList) -> tuple[list[tuple[bytes, bytes, int, int]], list[tuple[int, int, str]], list[str]]:
-    return [(m.local, m.domain, m.start, m.end) for m in found.mailboxes], found.errors, found.warnings
-
-
-def _carefully(text: bytes) -> AddressList:
-    found = AddressList()
-    reader = Reader(text, found)
-    reader.read_past(0, len(text))
-    reader.finish()
-    return found
-
-
-FRAGMENTS = st.lists(st.sampled_from([
-    b"a", b"b.c", b"@", b"<", b">", b",", b";", b":", b" ", b"\t", b"\r\n ", b"\r", b"\n", b"(", b")", b'"', b"\\", b"[", b"]", b".",
-    b"x@y", b"<p@q>", b'"n"', "ü".encode(), b"\xff", b"\x00", b"=?utf-8?q?x?=", b"g:", b"'"]), max_size=14).map(b"".join)
-
-
-@given(FRAGMENTS | st.binary(max_size=40))
-@example(b"a@b>")
-@example(b"a\rb <c@d>")
-@example(b'"a,b" <c@d>x, e@f')
-@settings(max_examples=600, deadline=None)
-def test_the_fast_path_and_the_careful_one_agree(text: bytes) -> None:
-    assert _facts(parse(text)) == _facts(_carefully(text))
-
-
-@given(FRAGMENTS | st.binary(max_size=40))
-@settings(max_examples=400, deadline=None)
-def test_whatever_comes_no_address_can_break_a_line_or_a_list(text: bytes) -> None:
-    found = parse(text)
-    for mailbox in found.mailboxes:
-        assert not [octet for octet in mailbox.address if octet < 32 or octet == 127]
-        (again,) = parse(b"<" + text[mailbox.start:mailbox.end] + b">").mailboxes
-        assert again.key == mailbox.key
-        (canonical,) = parse(mailbox.address).mailboxes if b" " not in mailbox.local or mailbox.domain else [mailbox]
-        assert (canonical.local, canonical.domain) == (mailbox.local, mailbox.domain)
-    spans = sorted([(m.start, m.end) for m in found.mailboxes] + [(start, end) for start, end, _ in found.errors])
-    assert all(start < end <= len(text) for start, end in spans)
-    assert all(end <= start for (_, end), (start, _) in zip(spans, spans[1:], strict=False))
-
-
-LOCALS = st.binary(min_size=1, max_size=12).map(lambda octets: bytes(32 + octet % 95 for octet in octets)) | st.sampled_from(
-    [b"a", b"a.b", "jörg".encode(), b"a@b", b'"', b"\\", b"a..b", b".", b" ", b"<x>"])
-DOMAINS = st.sampled_from([b"x", b"x.org", b"[1.2.3.4]", "ü.example".encode(), b"a-b.c_d"])
-BLANKS = st.sampled_from([b"", b" ", b"\r\n ", b"\t", b" (c, <x@y>) ", b"((\\))) "])
-NAMES = st.sampled_from([b"", b"Jane ", b'"Doe, Jane" ', b'"\\"" x.', "Jörg ".encode(), b"=?utf-8?q?x?= ", b"(c) A B "])
-
-
-@st.composite
-def _written(draw: st.DrawFn) -> tuple[bytes, tuple[bytes, bytes]]:
-    local, domain = draw(LOCALS), draw(DOMAINS)
-    blank = [draw(BLANKS) for _ in range(4)]
-    spec = Mailbox(local, b"", 0, 0).address + blank[1] + b"@" + blank[2] + domain
-    if draw(st.booleans()):
-        spec = draw(NAMES) + b"<" + draw(st.sampled_from([b"", b"@x:", b"@x, @y : "])) + spec + b">"
-    return blank[0] + spec + blank[3], (local, domain)
-
-
-@given(st.lists(_written(), max_size=6), st.sampled_from([b",", b" , ", b",,", b",\r\n "]), st.booleans())
-@settings(max_examples=300, deadline=None)
-def test_every_way_to_write_an_address_gives_that_address(
-    items: list[tuple[bytes, tuple[bytes, bytes]]], comma: bytes, group: bool
-) -> None:
-    text = comma.join([written for written, _ in items])
-    found = parse(b"g:" + text + b";" if group else text)
-    assert found.errors == []
-    assert [(mailbox.local, mailbox.domain) for mailbox in found.mailboxes] == [meant for _, meant in items]

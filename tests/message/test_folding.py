@@ -48,9 +48,17 @@ def test_a_word_of_middling_length_does_not_leave_the_line_of_the_name() -> None
     assert folded(b"X-A: " + b"a" * 300 + b" b" * 500).startswith(b"X-A: " + b"a" * 300)
 
 
-@pytest.mark.parametrize("raw", [
-    b"Subject: " + b"a" * 998, b"Subject:" + b"a" * 1000, b"Subject: x " + b"a" * 998 + b" y", b"To: " + b"a" * 1000 + b"@b",
-    b"Subject: " + b"a," * 500, b"X: a" + b" " * 1000 + b"b"])
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"Subject: " + b"a" * 998,
+        b"Subject:" + b"a" * 1000,
+        b"Subject: x " + b"a" * 998 + b" y",
+        b"To: " + b"a" * 1000 + b"@b",
+        b"Subject: " + b"a," * 500,
+        b"X: a" + b" " * 1000 + b"b",
+    ],
+)
 def test_what_cannot_be_folded_is_refused(raw: bytes) -> None:
     with pytest.raises(DataError, match="998 octets in the .* field"):
         folded(raw)
@@ -100,18 +108,26 @@ def test_urls_of_mailing_lists_are_folded_after_commas() -> None:
 
 
 def test_a_text_in_8_bit_without_blanks_is_folded_between_encoded_words() -> None:
-    result = folded("Subject: ".encode() + "日本語".encode() * 200)
+    result = folded(b"Subject: " + "日本語".encode() * 200)
     assert result.isascii()
     assert longest(result) <= 76
 
 
 def test_a_text_in_8_bit_with_blanks_keeps_its_octets() -> None:
-    raw = "Subject: ".encode() + "größe ".encode() * 200 + b"x"
+    raw = b"Subject: " + "größe ".encode() * 200 + b"x"
     assert folded(raw).replace(b"\r\n", b"") == raw
 
 
-@given(st.lists(st.sampled_from([b"a", b"bc d", b",", b" ", b"\t", b'"', b"(x y)", b"\r\n ", b"z" * 80, b"w" * 500, b"q@r, ", b"<s@t>,"]),
-                min_size=20, max_size=300).map(b"".join), st.sampled_from([b"Subject", b"To", b"References"]))
+@given(
+    st.lists(
+        st.sampled_from(
+            [b"a", b"bc d", b",", b" ", b"\t", b'"', b"(x y)", b"\r\n ", b"z" * 80, b"w" * 500, b"q@r, ", b"<s@t>,"]
+        ),
+        min_size=20,
+        max_size=300,
+    ).map(b"".join),
+    st.sampled_from([b"Subject", b"To", b"References"]),
+)
 @settings(max_examples=150, deadline=None)
 def test_folding_changes_nothing_but_line_ends_and_blanks_after_commas(text: bytes, name: bytes) -> None:
     raw = name + b":" + text + b"end"
@@ -120,8 +136,9 @@ def test_folding_changes_nothing_but_line_ends_and_blanks_after_commas(text: byt
     except DataError:
         return
     assert longest(result) <= 998
-    assert result.replace(b"\r\n", b"").replace(b" ", b"").replace(b"\t", b"") == raw.replace(b"\r\n", b"").replace(b" ", b"").replace(
-        b"\t", b"")
+    assert result.replace(b"\r\n", b"").replace(b" ", b"").replace(b"\t", b"") == raw.replace(b"\r\n", b"").replace(
+        b" ", b""
+    ).replace(b"\t", b"")
     if name == b"To":
         assert [m.key for m in parse(result[3:]).mailboxes] == [m.key for m in parse(raw[3:]).mailboxes]
     elif all(len(line) <= 998 or not line[-1:].isspace() for line in raw.split(b"\r\n")):

@@ -28,6 +28,7 @@ GOOD = [
     ("l·l.cat", b"xn--ll-0ea.cat"),
     ("a_ü.de", b"xn--a_-yka.de"),
     ("İstanbul.tr", b"xn--istanbul-o0e.tr"),
+    ("a" * 55 + "ü.de", b"xn--" + b"a" * 55 + b"-8yf.de"),
 ]
 
 
@@ -41,9 +42,39 @@ def test_a_soft_hyphen_is_ignored() -> None:
 
 
 BAD = [
-    "ü..de", "ü.", ".ü", "ü。。de", "\u00ad.ü", "-ü.de", "ü-.de", "xn--ü.de", "ab--ü.de", "ü b.de", "ü\u00a0b.de", "ü\tb.de", "ü\x00.de",
-    "ü\u2028.de", "a＠ü.de", "ü/b.de", "℀.com", "ü\u202e.de", "a\u200cb.de", "a\u200db.de", "\u200dü.de", "ü\ufffd.de", "ü\ue000.de",
-    "ü\u0378.de", "\u0301a.de", "ü”.de", "ü，b.de", "…ü.de", "ü․de", "\u3164ü.de", "ü" * 64 + ".de", "a" * 60 + "ü.de", "é." * 400 + "de",
+    "ü..de",
+    "ü.",
+    ".ü",
+    "ü。。de",
+    "\u00ad.ü",
+    "-ü.de",
+    "ü-.de",
+    "xn--ü.de",
+    "ab--ü.de",
+    "ü b.de",
+    "ü\u00a0b.de",
+    "ü\tb.de",
+    "ü\x00.de",
+    "ü\u2028.de",
+    "a＠ü.de",
+    "ü/b.de",
+    "℀.com",
+    "ü\u202e.de",
+    "a\u200cb.de",
+    "a\u200db.de",
+    "\u200dü.de",
+    "ü\ufffd.de",
+    "ü\ue000.de",
+    "ü\u0378.de",
+    "\u0301a.de",
+    "ü”.de",
+    "ü，b.de",
+    "…ü.de",
+    "ü․de",
+    "\u3164ü.de",
+    "ü" * 64 + ".de",
+    "a" * 60 + "ü.de",
+    "é." * 400 + "de",
 ]
 
 
@@ -64,7 +95,7 @@ def test_a_very_long_domain_is_refused_before_it_takes_long() -> None:
         to_ascii("".join(map(chr, range(0x4E00, 0x9F00))).encode())
 
 
-LABELS = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x2FFFF, exclude_categories=("Cs",)), min_size=1, max_size=6)
+LABELS = st.text(st.characters(codec="utf-8", min_codepoint=0x20, max_codepoint=0x2FFFF), min_size=1, max_size=6)
 
 
 @given(LABELS | st.text("aAßẞςΣσé日İſﬁＡ-_1\u200d\u00ad\u0301", min_size=1, max_size=8))

@@ -4,6 +4,7 @@ import base64
 import email
 import quopri
 import re
+from email.header import decode_header, make_header
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -137,19 +138,32 @@ GOLDEN = {
         "MIME-Version: 1.0\nContent-Type: text/plain\nContent-Transfer-Encoding: quoted-printable\n\n"
         "=C3=A9 =C3=A9 =\n= x\n",
     ),
+    "text that would look like a field when it is encoded gets an empty line before it": (
+        "MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n"
+        "--b\nContent-Transfer-Encoding: quoted-printable\néX: y\n--b--\n",
+        "MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n"
+        "--b\nContent-Transfer-Encoding: quoted-printable\n\n=C3=A9X: y\n--b--\n",
+    ),
+    "a signed part that can leave as it is stays as it is": (
+        "MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n"
+        "--b\nContent-Type: multipart/signed; boundary=c\nContent-Transfer-Encoding: 8bit\n\n"
+        "--c\nContent-Type: multipart/mixed; boundary=d\nContent-Transfer-Encoding: 8bit\n\n--d--\n--c--\n"
+        "--b\nContent-Type: text/plain\n\nné\n--b--\n",
+        "MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n"
+        "--b\nContent-Type: multipart/signed; boundary=c\nContent-Transfer-Encoding: 8bit\n\n"
+        "--c\nContent-Type: multipart/mixed; boundary=d\nContent-Transfer-Encoding: 8bit\n\n--d--\n--c--\n"
+        "--b\nContent-Type: text/plain\nContent-Transfer-Encoding: quoted-printable\n\nn=C3=A9\n--b--\n",
+    ),
+    "data that needs many escapes is shorter in base64": (
+        f"MIME-Version: 1.0\nContent-Type: application/x-www-form-urlencoded\n\né{'=' * 12}\n",
+        "MIME-Version: 1.0\nContent-Type: application/x-www-form-urlencoded\nContent-Transfer-Encoding: base64\n\n"
+        "w6k9PT09PT09PT09PT0NCg==\n",
+    ),
     "a soft line break never makes a delimiter": (
         f"MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: text/plain\n\n"
         f"é{'x' * 69}--b--\n--b--\n",
         f"MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: text/plain\n"
         f"Content-Transfer-Encoding: quoted-printable\n\n=C3=A9{'x' * 69}=\n=2D=\n-b--\n--b--\n",
-    ),
-    "the header of a part is encoded": (
-        "MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n"
-        "--b\nContent-Type: text/plain\nContent-Description: a text of one é and words\n"
-        'Content-Disposition: attachment; filename="é.txt"\n\nplain\n--b--\n',
-        "MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n"
-        "--b\nContent-Type: text/plain\nContent-Description: a text of one =?utf-8?b?w6k=?= and words\n"
-        "Content-Disposition: attachment; filename*=utf-8''%C3%A9.txt\n\nplain\n--b--\n",
     ),
 }
 
@@ -170,7 +184,23 @@ def test_base64_in_one_endless_line_is_broken() -> None:
 def test_text_that_is_not_utf_8_has_an_unknown_charset() -> None:
     assert b"charset=unknown-8bit" in convert(b"Subject: s\r\n\r\n\xe9\r\n")
     assert b"charset=unknown-8bit" in convert(b"Subject: s\r\n\r\n" + b"x\r\n" * 200_000 + b"\xc3")
+    part = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\n%b\r\n--b--\r\n"
+    assert b"charset=unknown-8bit" in convert(part % b"\xc3")
+    assert b"charset=utf-8" in convert(part % b"\xc3\xa9")
     assert b"charset=utf-8" in convert(b"Subject: s\r\n\r\n" + b"x" * 700 + b"\xc3\xa9" * 400_000)
+
+
+def test_the_header_of_a_part_is_encoded() -> None:
+    start = "MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: text/plain\n"
+    after = convert(octets(
+        f"{start}Content-Description: a é\nX: \t as it was\n"
+        'Content-Disposition: attachment; filename="é.txt"\n\nplain\n--b--\n'
+    ))  # fmt: skip
+    assert after.isascii() and after.startswith(octets(start)) and after.endswith(octets("\n\nplain\n--b--\n"))
+    assert b"\r\nX: \t as it was\r\n" in after
+    part = list(email.message_from_bytes(after).walk())[1]
+    assert str(make_header(decode_header(part["Content-Description"]))) == "a é"
+    assert part.get_filename() == "é.txt"
 
 
 UNCHANGED = [

@@ -28,8 +28,18 @@ TABLE = [
     (b'"a\r\n b"', [(QUOTED, b'"a\r\n b"')]),
     (b"(a(b)\\)c)d", [(COMMENT, b"(a(b)\\)c)"), (ATOM, b"d")]),
     (b"[a[b]c]", [(LITERAL, b"[a[b]"), (ATOM, b"c"), (SPECIAL, b"]")]),
-    (b"<>@,;:)", [(SPECIAL, b"<"), (SPECIAL, b">"), (SPECIAL, b"@"), (SPECIAL, b","), (SPECIAL, b";"), (SPECIAL, b":"),
-                  (SPECIAL, b")")]),
+    (
+        b"<>@,;:)",
+        [
+            (SPECIAL, b"<"),
+            (SPECIAL, b">"),
+            (SPECIAL, b"@"),
+            (SPECIAL, b","),
+            (SPECIAL, b";"),
+            (SPECIAL, b":"),
+            (SPECIAL, b")"),
+        ],
+    ),
     (b"\xff\xc3\xbc", [(ATOM, b"\xff\xc3\xbc")]),
     (b"a\r\n", [(ATOM, b"a"), (SPACE, b"\r\n")]),
     (b"a\r\nb", [(ATOM, b"a"), (BAD, b"\r\n"), (ATOM, b"b")]),
@@ -59,7 +69,11 @@ def test_tokens_cover_the_text_without_gaps(text: bytes) -> None:
 @given(st.binary(max_size=30))
 def test_a_quoted_string_gives_back_what_was_quoted(text: bytes) -> None:
     printable = bytes(32 + octet % 95 for octet in text)
-    quoted = b'"' + b"".join([b"\\" + bytes((octet,)) if octet in b'"\\ab' else bytes((octet,)) for octet in printable]) + b'"'
+    quoted = (
+        b'"'
+        + b"".join([b"\\" + bytes((octet,)) if octet in b'"\\ab' else bytes((octet,)) for octet in printable])
+        + b'"'
+    )
     assert [kind for kind, _, _ in tokens(quoted)] == [QUOTED]
     assert unquote(quoted) == printable
 
@@ -69,14 +83,32 @@ def test_unquoting_and_unfolding_remove_the_line_ends_of_folds() -> None:
     assert unfold(b"a\r\n\tb") == b"a\tb"
 
 
-@pytest.mark.parametrize(("text", "printable"), [
-    (b"a\tb ", True), (b"a\r\n b", True), (b"\xff", True), (b"a\r\nb", False), (b"a\rb", False), (b"\x7f", False), (b"\x00", False)])
+@pytest.mark.parametrize(
+    ("text", "printable"),
+    [
+        (b"a\tb ", True),
+        (b"a\r\n b", True),
+        (b"\xff", True),
+        (b"a\r\nb", False),
+        (b"a\rb", False),
+        (b"\x7f", False),
+        (b"\x00", False),
+    ],
+)
 def test_only_tabs_and_folds_pass_for_printable_among_control_characters(text: bytes, printable: bool) -> None:
     assert is_printable(text) is printable
 
 
-@pytest.mark.parametrize(("text", "reason"), [
-    (b'"a', "quotation mark without its partner"), (b"(", "comment that is not closed"), (b"[", "[ without its ]"),
-    (b"\\", "backslash outside quotation marks"), (b"\x01", "control character"), (b'"\x01"', "control character")])
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (b'"a', "quotation mark without its partner"),
+        (b"(", "comment that is not closed"),
+        (b"[", "[ without its ]"),
+        (b"\\", "backslash outside quotation marks"),
+        (b"\x01", "control character"),
+        (b'"\x01"', "control character"),
+    ],
+)
 def test_a_bad_token_has_a_reason(text: bytes, reason: str) -> None:
     assert why_bad(text, 0, len(text)) == reason

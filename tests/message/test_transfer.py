@@ -39,7 +39,7 @@ places = st.lists(st.integers(0, 3000), max_size=8)
 
 
 @given(text, places)
-@example(b"x" * 75 + b" \r\n", [])
+@example(b"x" * 74 + b" \r\n" + b"x" * 74 + b"\t\r\n", [])
 @example(b"x" * 75 + b"--b--\r\n", [])
 @example(b"-" * 300, [])
 def test_quoted_printable_decodes_to_the_same_octets_and_breaks_no_rule(data: bytes, places: list[int]) -> None:
@@ -61,6 +61,9 @@ def test_lines_of_the_text_stay_lines_in_quoted_printable(data: bytes) -> None:
 
 
 @given(text, places)
+@example(b"x" * 77, [])
+@example(b"x" * 75 + b"=y", [])
+@example(b"x" * 20 + b"\r\ny", [21])
 def test_a_line_longer_than_any_buffer_is_encoded_in_pieces(data: bytes, places: list[int]) -> None:
     before, transfer._PIECE = transfer._PIECE, 16
     try:
@@ -69,7 +72,7 @@ def test_a_line_longer_than_any_buffer_is_encoded_in_pieces(data: bytes, places:
         transfer._PIECE = before
     assert quopri.decodestring(out) == data
     lines = out.split(b"\r\n")
-    assert all(len(line) <= 76 for line in lines)
+    assert all(len(line) <= 76 and b"\r" not in line and b"\n" not in line for line in lines)
     soft = [line for before, line in zip(lines, lines[1:], strict=False) if before.endswith(b"=")]
     assert not any(line.startswith(tuple(DELIMITERS)) for line in soft)
 
@@ -145,6 +148,15 @@ def test_rewrapped_base64_decodes_to_the_same_octets(data: bytes, width: int, pl
     if width in (4, 76):
         assert out == wire
     assert out.endswith(b"\r\n\r\n") or not flat
+
+
+@pytest.mark.parametrize("length", [75, 76, 77, 151, 152, 153])
+@pytest.mark.parametrize("behind", [0, 1, 2])
+def test_rewrapping_adds_no_empty_line_where_the_cut_is_at_a_line_end(length: int, behind: int) -> None:
+    wire = b"A" * length + b"\r\nB\r\n"
+    out = run(RewrappedBase64(), wire[: length + behind], wire[length + behind :])
+    assert out == run(RewrappedBase64(), wire)
+    assert b"\r\n\r\n" not in out
 
 
 def test_base64_with_text_that_could_become_a_delimiter_is_refused() -> None:

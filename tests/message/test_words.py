@@ -71,9 +71,32 @@ def test_text_that_is_not_utf_8_bears_the_charset_of_the_message() -> None:
     assert encoded("Subject: 日本".encode("euc-jp"), "euc-jp") == b"Subject: =?euc-jp?q?=C6=FC=CB=DC?="
 
 
-@pytest.mark.parametrize("charset", [
-    "", "unknown-8bit", "us-ascii", "x-none", "utf-8", "utf-16", "cp037", "unicode_escape", "raw_unicode_escape", "idna", "punycode",
-    "rot13", "hex", "utf-7", "charmap", "mbcs", "latin-1\r\nBcc: x", "ü", "a b", "euc-jp", "x" * 200])
+@pytest.mark.parametrize(
+    "charset",
+    [
+        "",
+        "unknown-8bit",
+        "us-ascii",
+        "x-none",
+        "utf-8",
+        "utf-16",
+        "cp037",
+        "unicode_escape",
+        "raw_unicode_escape",
+        "idna",
+        "punycode",
+        "rot13",
+        "hex",
+        "utf-7",
+        "charmap",
+        "mbcs",
+        "latin-1\r\nBcc: x",
+        "ü",
+        "a b",
+        "euc-jp",
+        "x" * 200,
+    ],
+)
 def test_without_a_usable_charset_text_that_is_not_utf_8_is_unknown_8bit(charset: str) -> None:
     assert encoded(b"Subject: K\xf6ln", charset) == b"Subject: =?unknown-8bit?q?K=F6ln?="
 
@@ -93,10 +116,25 @@ def test_a_long_text_is_folded_into_words_of_75_and_lines_of_76_characters() -> 
     assert str(parsed(raw)) == text
 
 
+@pytest.mark.parametrize("size", range(60, 100, 3))
+def test_what_follows_a_long_text_keeps_the_lines_short(size: int) -> None:
+    raw = encoded("Subject: " + "ü" * size + " plain" * 30 + " ü plain" * 10)
+    assert max(map(len, raw.split(b"\r\n"))) <= 76
+    assert b"?= plain" in raw
+
+
+def test_comments_stand_whole_in_short_lines() -> None:
+    raw = encoded("To: " + ", ".join([f"user{'x' * (i % 17)}@x.org (Größe Ä {i} ü)" for i in range(100)]))
+    assert max(map(len, raw.split(b"\r\n"))) <= 76
+    assert b"(\r\n" not in raw
+    assert raw.count(b"(=?utf-8?q?Gr=C3=B6=C3=9Fe_=C3=84?=") == 100
+
+
 def test_a_text_that_fits_on_a_line_of_its_own_is_not_cut_in_two() -> None:
     assert encoded("To: someone.with.a.long.name@a.host.example.org, Jörg Müller-Lüdenscheidt <j@x>") == (
         b"To: someone.with.a.long.name@a.host.example.org,\r\n"
-        b" =?utf-8?q?J=C3=B6rg_M=C3=BCller-L=C3=BCdenscheidt?= <j@x>")
+        b" =?utf-8?q?J=C3=B6rg_M=C3=BCller-L=C3=BCdenscheidt?= <j@x>"
+    )
 
 
 def test_each_encoded_word_decodes_for_itself() -> None:
@@ -114,11 +152,35 @@ def test_a_long_plain_word_stays_in_the_line_of_the_name() -> None:
     assert encoded(b"X-Url: " + b"a" * 200 + b" \xc3\xbc") == b"X-Url: " + b"a" * 200 + b"\r\n =?utf-8?q?=C3=BC?="
 
 
-TEXT = st.lists(st.sampled_from(["a", "word", "é", "Grüße", "日本語", " ", "  ", "\t", "\r\n ", "_", "?", "=", '"', "(ü)", "\U0001f600",
-                                 "x" * 90, "ü" * 60, ","]), min_size=1, max_size=25).map("".join)
+TEXT = st.lists(
+    st.sampled_from(
+        [
+            "a",
+            "word",
+            "é",
+            "Grüße",
+            "日本語",
+            " ",
+            "  ",
+            "\t",
+            "\r\n ",
+            "_",
+            "?",
+            "=",
+            '"',
+            "(ü)",
+            "\U0001f600",
+            "x" * 90,
+            "ü" * 60,
+            ",",
+        ]
+    ),
+    min_size=1,
+    max_size=25,
+).map("".join)
 
 
-@given(TEXT | st.text(st.characters(min_codepoint=33, exclude_characters="\x7f", exclude_categories=("Cs",)), min_size=1))
+@given(TEXT | st.text(st.characters(codec="utf-8", min_codepoint=33, exclude_characters="\x7f"), min_size=1))
 @example("x\r\n \r\n é")
 @settings(max_examples=400, deadline=None)
 def test_no_octet_of_a_text_is_lost(text: str) -> None:
@@ -131,14 +193,20 @@ def test_no_octet_of_a_text_is_lost(text: str) -> None:
         assert len(line) <= 76 or b"=?" not in line or max(map(len, text.split())) > 70
 
 
-@given(st.binary(min_size=1, max_size=200), st.sampled_from(["iso-8859-1", "windows-1252", "koi8-r", "big5", "shift_jis", "gb18030", "euc-kr", "x"]))
+CHARSETS = ["iso-8859-1", "windows-1252", "koi8-r", "big5", "shift_jis", "gb18030", "euc-kr", "x"]
+
+
+@given(st.binary(min_size=1, max_size=200), st.sampled_from(CHARSETS))
 @settings(max_examples=300, deadline=None)
 def test_no_octet_of_any_charset_is_lost(octets: bytes, charset: str) -> None:
     text = octets.translate(None, b"\r\n \t=")
     assert decoded(encoded(b"Subject: " + text, charset)).strip(b" ") == text
 
 
-@given(st.text("日本語ひらがな漢字", min_size=30, max_size=100), st.sampled_from(["shift_jis", "euc-jp", "gb18030", "big5-hkscs"]))
+WIDE = ["shift_jis", "euc-jp", "gb18030", "big5-hkscs"]
+
+
+@given(st.text("日本語ひらがな漢字", min_size=30, max_size=100), st.sampled_from(WIDE))
 @settings(max_examples=50, deadline=None)
 def test_no_character_of_a_charset_with_wide_characters_is_split(text: str, charset: str) -> None:
     try:
@@ -191,7 +259,9 @@ def test_names_and_comments_of_addresses_become_encoded_words(raw: str, expected
     assert encoded(raw) == expected
 
 
-@pytest.mark.parametrize("raw", ["To: jörg@x", "To: <jörg@x>", 'Cc: "ö"@x', "From: Jörg <jörg@x>", "To: a@b, ö.b@c", "To: <@x:ö@y>", "To: ö"])
+@pytest.mark.parametrize(
+    "raw", ["To: jörg@x", "To: <jörg@x>", 'Cc: "ö"@x', "From: Jörg <jörg@x>", "To: a@b, ö.b@c", "To: <@x:ö@y>", "To: ö"]
+)
 def test_a_local_part_that_is_not_ascii_cannot_be_encoded(raw: str) -> None:
     with pytest.raises(DataError, match="local part"):
         encoded(raw)
@@ -206,7 +276,8 @@ def test_other_charsets_name_the_words_of_addresses_too() -> None:
     assert encoded(b"To: J\xf6rg <j@x>", "iso-8859-1") == b"To: =?iso-8859-1?q?J=F6rg?= <j@x>"
 
 
-NAMES = st.text(st.characters(min_codepoint=32, exclude_characters="\x7f", exclude_categories=("Cs", "Cc")), min_size=1, max_size=60)
+CONTROLS = "\x7f" + "".join(map(chr, range(0x80, 0xA0)))
+NAMES = st.text(st.characters(codec="utf-8", min_codepoint=32, exclude_characters=CONTROLS), min_size=1, max_size=60)
 
 
 @given(st.lists(NAMES.filter(lambda name: name.strip() == name and "=?" not in name), min_size=1, max_size=5))
@@ -218,17 +289,21 @@ def test_names_in_quotes_are_shown_as_they_were_and_addresses_stay(names: list[s
     found = parse(raw.partition(b":")[2])
     assert [mailbox.address for mailbox in found.mailboxes] == [b"u%d@x.org" % i for i in range(len(names))]
     assert found.errors == []
-    for name, shown in zip(names, raw.partition(b": ")[2].replace(b"\r\n", b"").split(b">"), strict=False):
-        phrase = shown.rpartition(b" <")[0].lstrip(b", ")
+    starts = [0] + [mailbox.end + 2 for mailbox in found.mailboxes]
+    for name, start, mailbox in zip(names, starts, found.mailboxes, strict=False):
         if not name.isascii():
-            assert decoded(b"x:" + phrase).decode() == name
+            phrase = raw.partition(b":")[2][start : mailbox.start - 1]
+            assert decoded(b"x:" + phrase.strip()).strip(b" ").decode() == name
 
 
 def test_python_reads_the_encoded_addresses() -> None:
     header = parsed(encoded('To: Jörg Müller <j@x.org>, "Größe, Ä" <k@x.org>, Ö: (ü) l@x.org;'))
     assert isinstance(header, AddressHeader)
     assert [(address.display_name, address.addr_spec) for address in header.addresses] == [
-        ("Jörg Müller", "j@x.org"), ("Größe, Ä", "k@x.org"), ("", "l@x.org")]
+        ("Jörg Müller", "j@x.org"),
+        ("Größe, Ä", "k@x.org"),
+        ("", "l@x.org"),
+    ]
     assert header.groups[-1].display_name == "Ö"
 
 
@@ -245,7 +320,10 @@ STRUCTURED = [
     ("In-Reply-To: vom März <a@b>", b"In-Reply-To: vom =?utf-8?q?M=C3=A4rz?= <a@b>"),
     ("List-Id: Größe <a.b>", b"List-Id: =?utf-8?q?Gr=C3=B6=C3=9Fe?= <a.b>"),
     ("Received: from x (hélo [1.2.3.4]) by y; Mon", b"Received: from x (=?utf-8?q?h=C3=A9lo?= [1.2.3.4]) by y; Mon"),
-    ("Date: Mon, 1 Jan 2024 00:00:00 +0000 (Zürich)", b"Date: Mon, 1 Jan 2024 00:00:00 +0000 (=?utf-8?q?Z=C3=BCrich?=)"),
+    (
+        "Date: Mon, 1 Jan 2024 00:00:00 +0000 (Zürich)",
+        b"Date: Mon, 1 Jan 2024 00:00:00 +0000 (=?utf-8?q?Z=C3=BCrich?=)",
+    ),
     ("List-Unsubscribe: <https://x/ü?a=(b>, <mailto:a@b>", b"List-Unsubscribe: <https://x/%C3%BC?a=(b>, <mailto:a@b>"),
     ("List-Post: NO (für Gäste)", b"List-Post: NO (=?utf-8?q?f=C3=BCr_G=C3=A4ste?=)"),
     ("List-Help: <https://x/ü", b"List-Help: <https://x/%C3%BC"),
@@ -257,15 +335,19 @@ def test_phrases_and_comments_of_other_fields_are_encoded_where_they_stand(raw: 
     assert encoded(raw) == expected
 
 
-@pytest.mark.parametrize("raw", ["Message-ID: <ü@x>", "References: <a@b> <ü@x>", "In-Reply-To: <ü@x", "Content-ID: <ü>", "List-Id: x <ü.x>"])
+@pytest.mark.parametrize(
+    "raw", ["Message-ID: <ü@x>", "References: <a@b> <ü@x>", "In-Reply-To: <ü@x", "Content-ID: <ü>", "List-Id: x <ü.x>"]
+)
 def test_an_identifier_that_is_not_ascii_cannot_be_encoded(raw: str) -> None:
     with pytest.raises(DataError, match="identifier that is not ASCII"):
         encoded(raw)
 
 
-@given(st.sampled_from(["To", "Keywords", "References", "List-Post", "Received", "Content-Type", "Content-Disposition", "Subject"]),
-       st.lists(st.sampled_from(["ü", "a", "@", "<", ">", "(", ")", '"', "\\", ",", ";", ":", ".", " ", "\r\n ", "[", "]", "=", "*", "'",
-                                 "=?utf-8?q?x?=", "x@y", "name", "%"]), max_size=16).map("".join))
+KINDS = ["To", "Keywords", "References", "List-Post", "Received", "Content-Type", "Content-Disposition", "Subject"]
+SHARDS = [*"üa@<>()\"\\,;:. []=*'%", "\r\n ", "=?utf-8?q?x?=", "x@y", "name"]
+
+
+@given(st.sampled_from(KINDS), st.lists(st.sampled_from(SHARDS), max_size=16).map("".join))
 @settings(max_examples=600, deadline=None)
 def test_every_field_is_encoded_or_refused_and_keeps_its_addresses(name: str, text: str) -> None:
     try:
@@ -277,8 +359,7 @@ def test_every_field_is_encoded_or_refused_and_keeps_its_addresses(name: str, te
     assert all(line[:1] in (b" ", b"\t") for line in raw.split(b"\r\n")[1:])
     if name == "To":
         before, after = parse(text.encode()), parse(raw[3:])
-        assert [mailbox.key for mailbox in after.mailboxes if not mailbox.local.startswith(b"=?")] == [
-            mailbox.key for mailbox in before.mailboxes]
+        assert [mailbox.key for mailbox in after.mailboxes] == [mailbox.key for mailbox in before.mailboxes]
 
 
 # Names for fields that we write ourselves.
@@ -307,7 +388,9 @@ def test_a_name_becomes_a_phrase(text: bytes, expected: bytes) -> None:
     assert encode_phrase(text, "iso-8859-1") == expected
 
 
-@pytest.mark.parametrize("text", [b"a\r\nBcc: x", b"a\r\n b", b"a\nb", b"a\rb", b"a\x00b", b"\x1b[1m", b"\x7f", "ü\r\n x".encode()])
+@pytest.mark.parametrize(
+    "text", [b"a\r\nBcc: x", b"a\r\n b", b"a\nb", b"a\rb", b"a\x00b", b"\x1b[1m", b"\x7f", "ü\r\n x".encode()]
+)
 def test_a_name_with_a_control_character_is_refused(text: bytes) -> None:
     with pytest.raises(DataError, match="control character"):
         encode_phrase(text, "utf-8")
@@ -334,14 +417,18 @@ def test_a_long_name_becomes_several_words_on_one_line() -> None:
 
 # The charset of the message.
 
-@pytest.mark.parametrize(("raws", "charset"), [
-    ([], "unknown-8bit"),
-    ([b"Subject: x"], "unknown-8bit"),
-    ([b"Content-Type: text/plain"], "unknown-8bit"),
-    ([b"Content-Type: text/plain; charset=ISO-8859-1"], "iso-8859-1"),
-    ([b'Subject: x', b'CONTENT-TYPE: text/plain; format=flowed;\r\n charset="koi8-r"'], "koi8-r"),
-    ([b"Content-Type: text/plain; charset=\xff"], "\ufffd"),
-    ([b"Content-Type: text/plain; charset=a", b"Content-Type: text/plain; charset=b"], "a"),
-])
+
+@pytest.mark.parametrize(
+    ("raws", "charset"),
+    [
+        ([], "unknown-8bit"),
+        ([b"Subject: x"], "unknown-8bit"),
+        ([b"Content-Type: text/plain"], "unknown-8bit"),
+        ([b"Content-Type: text/plain; charset=ISO-8859-1"], "iso-8859-1"),
+        ([b"Subject: x", b'CONTENT-TYPE: text/plain; format=flowed;\r\n charset="koi8-r"'], "koi8-r"),
+        ([b"Content-Type: text/plain; charset=\xff"], "\ufffd"),
+        ([b"Content-Type: text/plain; charset=a", b"Content-Type: text/plain; charset=b"], "a"),
+    ],
+)
 def test_the_charset_is_that_of_the_first_content_type(raws: list[bytes], charset: str) -> None:
     assert header_charset([field(raw) for raw in raws]) == charset

@@ -15,12 +15,17 @@ class Scripted:
 
     def __init__(self, first: bytes | None, answers: list[bytes]) -> None:
         self.first, self.answers, self.done = first, answers, False
+        self.said = first or b""
 
     def initial(self) -> bytes | None:
         return self.first
 
     def respond(self, challenge: bytes) -> bytes:
-        return self.answers.pop(0)
+        self.said = self.answers.pop(0)
+        return self.said
+
+    def secrets(self) -> list[bytes]:
+        return [self.said]
 
     def finish(self) -> None:
         self.done = True
@@ -71,6 +76,23 @@ def test_a_refused_login_is_no_fault_of_the_message(answer: bytes, error: type[e
     with pytest.raises(error) as caught:
         client.feed(answer)
     assert type(caught.value) is error
+
+
+def test_what_the_mechanism_made_of_the_password_is_masked_too() -> None:
+    said: list[bytes] = []
+    client = Client(b"me", Patience(), Masker(), lambda direction, line: said.append(line))
+    client.feed(b"220 hi\r\n")
+    client.hello()
+    flight(client)
+    client.feed(ALL)
+    client.authenticate(Scripted(None, [b"a-digest-of-it"]))  # type: ignore[arg-type]
+    flight(client)
+    client.feed(b"334 eA==\r\n")
+    flight(client)
+    with pytest.raises(errors.NoPermission) as caught:
+        client.feed(b"535 not a-digest-of-it\r\n")
+    assert b"a-digest-of-it" not in b"".join(said)
+    assert "a-digest-of-it" not in str(caught.value)
 
 
 def test_a_login_without_end_is_given_up() -> None:
