@@ -79,11 +79,13 @@ class Obedient(ScriptedServer):
                 reply = self._log_in(peer, line)
             elif verb == "BDAT":
                 reply = self._take(peer, sender, recipients, line)
+            elif (verb == "RCPT" and not sender) or (verb == "DATA" and not recipients):
+                reply = "503 5.5.1 out of turn"
             else:
                 reply = self._answer(line, good.get(verb, "250 2.0.0 ok"))
             self._say(peer, reply)
-            if verb == "MAIL":
-                sender, recipients = line, []
+            if verb in ("MAIL", "RSET", "EHLO"):
+                sender, recipients = line if verb == "MAIL" and reply[:1] == "2" else "", []
             elif verb == "RCPT" and reply[:1] == "2":
                 recipients.append(line)
             elif verb == "DATA" and reply[:1] == "3":
@@ -126,13 +128,15 @@ class Obedient(ScriptedServer):
             while (piece := peer.hear()) != b".":
                 pieces.append(piece[1:] if piece[:1] == b"." else piece)
             data = b"".join(piece + b"\r\n" for piece in pieces)
+        if not recipients:
+            return "554 5.5.1 no valid recipients"
         self.messages.append(data)
         reply = self._answer(".", "250 2.0.0 kept")
-        if reply[:1] == "2" and recipients:
+        if reply[:1] == "2":
             (path, *words), *others = [_path(each) for each in (sender, *recipients)]
             paths, parameters = [each[0] for each in others], [each[1:] for each in others]
             self.deliveries.append(Delivery(path, words, paths, parameters, data, line[:4].upper(), peer.encrypted))
-        return reply if recipients else "554 5.5.1 no valid recipients"
+        return reply
 
 
 def _path(line: str) -> list[str]:

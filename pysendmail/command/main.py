@@ -26,7 +26,7 @@ def run(name: bytes, arguments: list[bytes], stdin_open: bool) -> int:
         quiet = options.errors == "q"
         return _dispatch(options, program, stdin_open)
     except errors.Failure as failure:
-        if not quiet or isinstance(failure, errors.UsageError):
+        if not quiet:
             complain(program, str(failure))
         if not failure.logged:
             _log_failure(failure)

@@ -23,12 +23,16 @@ class Security:
         self._contexts: dict[tuple[bool, bool], Context] = {}
         self._session: Session | None = None
 
-    def tls(self, verify: bool, bundle: bool) -> TLS:
-        """Return a new TLS end; `bundle` looks for roots in the system's one large file. Raises ConfigError."""
+    def context(self, verify: bool, bundle: bool = False) -> Context:
+        """Return the context; `bundle` looks for roots in the system's one large file. Raises ConfigError."""
         key = (verify, bundle)
         if key not in self._contexts:
             self._contexts[key] = context(self._settings(verify), bundle=bundle)
-        kept = self._contexts[key]
+        return self._contexts[key]
+
+    def tls(self, verify: bool, bundle: bool) -> TLS:
+        """Return a new TLS end."""
+        kept = self.context(verify, bundle)
         resumable = self._session if self._session is not None and self._session.context is kept else None
         return TLS(kept, kept.settings.host, resumable)
 

@@ -101,6 +101,8 @@ class Session:
         Raises the Failure of the first address when it works at none of them; a refused login ends the search.
         """
         account = self.route.account
+        if account.tls != "off":
+            self.route.security.context(self._verify())  # what is wrong with its files is told before anybody is called
         found = addresses(account.host, account.port, min(self.deadline, monotonic() + account.timeout))
         connector = Connector(found, account.source_ip, account.timeout)
         first: errors.Failure | None = None

@@ -1,10 +1,14 @@
 """Connections that end early, servers that say too much, and what that means for each recipient."""
 
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pysendmail import errors
+from pysendmail.smtp.outcome import Mail
+from pysendmail.smtp.reply import TEXT_LIMIT
 from pysendmail.smtp.transaction import ONE_FLIGHT
 from tests.smtp.driving import ALL, PIPE, PLAIN, flight, mail, ready, states
 
@@ -114,6 +118,38 @@ def test_an_early_yes_is_not_believed() -> None:
     assert states(transaction) == {b"r@y": ("deferred", 76)}
 
 
+@pytest.mark.parametrize(("ehlo", "after"), [(ALL, b"BDAT 300000 LAST\r\n"), (PIPE, b"DATA\r\n"), (PLAIN, b"DATA\r\n")])
+def test_the_answer_may_come_the_moment_the_last_octet_has_left(ehlo: bytes, after: bytes) -> None:
+    body = [b"x" * 99_998 + b"\r\n"] * 3
+    client = ready(ehlo)
+    transaction = client.send(Mail(b"s@x", [b"r@y"], 300_000, lambda: iter(body)), [b"r@y"])
+    sent = b""
+    while not sent.endswith(b"x\r\n" if after[:1] == b"B" else b".\r\n") or sent.count(b"x\r\n") < 3:
+        if piece := client.output():
+            client.flushed()
+            sent += piece
+        else:
+            client.feed(b"354 go\r\n" if client.waiting_for == "DATA" else b"250 ok\r\n")
+    client.feed(b"250 kept\r\n")  # before the client was asked whether there is more
+    assert after in sent
+    assert states(transaction) == {b"r@y": ("sent", 0)}
+
+
+def test_the_end_is_known_to_have_left_when_its_last_piece_has() -> None:
+    client = ready()
+    transaction = client.send(Mail(b"s@x", [b"r@y"], 200_000, lambda: iter([b"x" * 100_000] * 2)), [b"r@y"])
+    flight_of_the_envelope = client.output()
+    client.flushed()
+    assert b"BDAT" not in flight_of_the_envelope
+    client.feed(b"250 a\r\n250 b\r\n")
+    left = b""
+    while len(left) < 200_000:
+        left += client.output()
+        client.flushed()
+    client.lost(LOST)
+    assert states(transaction) == {b"r@y": ("uncertain", 75)}
+
+
 def test_trouble_after_the_last_answer_changes_nothing() -> None:
     for more in (b"221 bye\r\n", b"rubbish\r\n", b"421 bye\r\n", b"\xff"):
         client = ready()
@@ -141,6 +177,59 @@ def test_a_421_in_the_middle_tells_what_became_of_the_rest() -> None:
     client.lost(LOST)
     assert states(transaction) == {b"a@y": ("deferred", 75), b"b@y": ("deferred", 75)}
     assert b"shutting down" in transaction.outcomes[b"a@y"].text
+
+
+def test_a_421_to_the_reset_ends_the_transaction_before_it_begins() -> None:
+    client = ready()
+    client.send(mail(), [b"r@y"])
+    flight(client)
+    client.feed(b"250 a\r\n550 b\r\n503 x\r\n")
+    transaction = client.send(mail(), [b"q@y"])
+    assert flight(client).startswith(b"RSET\r\nMAIL FROM")  # and the message, which nobody reads any more
+    client.feed(b"421 4.4.2 idle for too long\r\n")
+    client.lost(LOST)
+    assert states(transaction) == {b"q@y": ("deferred", 75)}
+
+
+def test_replies_without_end_are_not_gathered_before_the_first_is_looked_at() -> None:
+    client = ready()
+    transaction = client.send(mail(), [b"r@y"])
+    flight(client)
+    flood = b"354 x\r\n" * 1_000_000
+    tracemalloc.start()
+    try:
+        with pytest.raises(errors.ProtocolError) as caught:
+            client.feed(flood)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert most < 5_000_000
+    client.lost(caught.value)
+    assert states(transaction) == {b"r@y": ("deferred", 76)}
+
+
+def test_a_long_refusal_of_everybody_is_not_kept_whole() -> None:
+    names = [b"%d@y" % n for n in range(1000)]
+    client = ready(PIPE)
+    transaction = client.send(mail(recipients=names), names)
+    flight(client)
+    client.feed(b"250 a\r\n" + (b"550-" + b"x" * 4000 + b"\r\n") * 50 + b"550 no\r\n")
+    assert len(transaction.outcomes[b"0@y"].text) == TEXT_LIMIT
+
+
+@pytest.mark.parametrize("bad", [b"a@y>\r\nRCPT TO:<b@y", b"a@y\n", b"a\r@y"])
+@pytest.mark.parametrize("ehlo", [ALL, PLAIN])
+def test_no_line_end_gets_into_a_command(bad: bytes, ehlo: bytes) -> None:
+    client = ready(ehlo)
+    transaction = client.send(mail(recipients=[b"g@y", bad]), [b"g@y", bad])
+    sent = b""
+    with pytest.raises(errors.SoftwareError) as caught:
+        for _ in range(4):
+            sent += flight(client)
+            client.feed(b"250 ok\r\n")
+    client.lost(caught.value)
+    assert b"a@y" not in sent and b"text" not in sent
+    assert states(transaction) == {b"g@y": ("deferred", 70), bad: ("deferred", 70)}
 
 
 def test_ten_thousand_recipients_leave_in_pieces() -> None:
