@@ -1,0 +1,252 @@
+"""The connection to a queue file: how it is opened, how a transaction is made, and when it is final.
+
+The file is in WAL mode: a commit appends the changed pages to the log beside the file and is final when the log has
+been synced (synchronous=FULL). Readers and one writer never wait for each other; two writers do, in BEGIN IMMEDIATE,
+so that no transaction can fail half-way because another one was quicker. Leases need no sync: what a power failure
+takes away of them is a claim of a runner that the same failure ended.
+
+A commit that fails is a matter of its own. SQLite forgets the transaction, but if only the sync failed, its pages are
+in the log, complete and valid; should all processes die now, whoever opens the file next would find it committed,
+although its caller was told that it was not. So a failed commit is followed by another transaction, a tiny one: it is
+written over the first one in the log, and from then on that never was.
+
+A full disk must not keep a runner from noting what it has delivered, or it would be delivered again. So a runner keeps
+a reserve: a file of some room that goes when a result finds the disk full.
+
+The extension module `_sqlite3` is used directly: the package around it loads datetime, which costs a millisecond.
+"""
+
+import os
+from _thread import allocate_lock
+from time import monotonic, sleep
+
+import _sqlite3
+
+from pysendmail import errors
+from pysendmail.queue import location, schema, trouble
+from pysendmail.queue.store import Damaged
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from sqlite3 import Connection
+    from typing import Any, TypeVar
+
+    T = TypeVar("T")
+    Rows = list[tuple[Any, ...]]
+
+PATIENCE = 60.0
+_RESERVE = 1 << 20
+_CHECKPOINT = 1000  # pages in the log after which a commit brings them into the file
+_LOG_LIMIT = 16 << 20  # octets of the log that stay allocated after a large message
+_SETTINGS = (
+    "PRAGMA synchronous = FULL",
+    f"PRAGMA wal_autocheckpoint = {_CHECKPOINT}",
+    f"PRAGMA journal_size_limit = {_LOG_LIMIT}",
+    "PRAGMA temp_store = MEMORY",  # never a file in a folder that the environment names
+    "PRAGMA secure_delete = FAST",  # overwrites what is deleted where that costs no more pages
+    "PRAGMA trusted_schema = OFF",
+    "PRAGMA cell_size_check = ON",
+)
+
+# The files that are open: in which process, and how often; see location.peek.
+_open: "dict[tuple[int, int], tuple[int, int]]" = {}
+_opening = allocate_lock()
+
+
+class Database:
+    """One connection to the queue at `path`, usable from any thread.
+
+    `create`: make the file if it is missing, else raise location.Missing. `patience`: seconds to wait for a lock.
+    """
+
+    __slots__ = ("_db", "_durable", "_file", "_lock", "_pid", "gid", "path", "patience", "uid")
+
+    def __init__(self, path: str, create: bool = True, patience: float = PATIENCE) -> None:
+        self.path = path
+        self.patience = patience
+        self._lock = allocate_lock()
+        self._pid = os.getpid()
+        self._durable = True
+        with _opening:
+            status = location.find(path, create)
+            self.uid, self.gid = status.st_uid, status.st_gid
+            self._file = (status.st_dev, status.st_ino)
+            pid, users = _open.get(self._file, (self._pid, 0))
+            if pid != self._pid:  # SQLite in this process believes that it holds the locks of the other one
+                raise errors.SoftwareError("the queue was open when this process was forked", path)
+            repairs = () if users else _look(path)
+            try:
+                self._db: Connection | None = self._connect(repairs)
+            except _sqlite3.Error as error:
+                raise trouble.translate(error, path, patience) from error
+            _open[self._file] = (pid, users + 1)
+
+    def _connect(self, repairs: "Iterable[Callable[[Connection], object]]") -> "Connection":
+        # "rw": a file that has just gone is an error, and never made anew as an empty one.
+        name = "".join([chr(c) if chr(c).isalnum() and c < 128 or c in b"/-_." else f"%{c:02x}" for c in os.fsencode(self.path)])
+        db: Connection = _sqlite3.connect(
+            f"file://{name}?mode=rw", timeout=self.patience, isolation_level=None, check_same_thread=False, uri=True
+        )
+        try:
+            for setting in _SETTINGS:
+                db.execute(setting)
+            for repair in repairs:
+                repair(db)
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    def close(self) -> None:
+        """Close the connection; the last one to a file brings the log into it. Closing twice does no harm."""
+        with _opening, self._lock:
+            if self._db is None or self._pid != os.getpid():
+                return
+            db, self._db = self._db, None
+            pid, users = _open[self._file]
+            if users > 1:
+                _open[self._file] = (pid, users - 1)
+            else:
+                del _open[self._file]
+            try:
+                db.close()
+            except _sqlite3.Error:
+                pass  # the log stays, and with it all that was committed
+
+    def read(self, sql: str, parameters: "tuple[Any, ...] | dict[str, Any]" = ()) -> "Rows":
+        """Return the rows of a query."""
+        with self._lock:
+            try:
+                return self._connection().execute(sql, parameters).fetchall()
+            except (_sqlite3.Error, MemoryError) as error:
+                raise trouble.translate(error, self.path, self.patience) from error
+
+    def write(self, work: "Callable[[Connection], T]", *, durable: bool = True, reserve: bool = False) -> "T":
+        """Run `work` in a transaction and return what it returns, when that is committed.
+
+        `durable`: it is on disk, and not only visible to all. `reserve`: it may use the room that was set aside. After
+        an error nothing of it has happened; `work` may be run more than once.
+        """
+        with self._lock:
+            db = self._connection()
+            for attempt in range(3):
+                try:
+                    return self._transact(db, work, durable)
+                except (_sqlite3.Error, MemoryError) as error:
+                    if trouble.code(error) != trouble.FULL or attempt == 2 or not self._make_room(db, attempt, reserve):
+                        raise trouble.translate(error, self.path, self.patience) from error
+        raise AssertionError("not reached")
+
+    def _connection(self) -> "Connection":
+        if self._db is None:
+            raise errors.SoftwareError("the queue is closed", self.path)
+        if self._pid != os.getpid():
+            raise errors.SoftwareError("the queue was opened before a fork", self.path)
+        return self._db
+
+    def _transact(self, db: "Connection", work: "Callable[[Connection], T]", durable: bool) -> "T":
+        if durable != self._durable:
+            db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+            self._durable = durable
+        self._begin(db)
+        try:
+            result = work(db)
+        except BaseException:
+            _roll_back(db)
+            raise
+        try:
+            db.execute("COMMIT")
+        except BaseException as error:
+            _roll_back(db)
+            # With a page missing, as on a full disk, the log holds no commit.
+            if isinstance(error, _sqlite3.Error) and trouble.code(error) != trouble.FULL:
+                _unmake(db)
+            raise
+        return result
+
+    def _begin(self, db: "Connection") -> None:
+        """Begin to write. SQLite waits for a lock by itself, but not in each case (recovery by another process)."""
+        end = monotonic() + self.patience
+        while True:
+            try:
+                db.execute("BEGIN IMMEDIATE")
+                return
+            except _sqlite3.Error as error:
+                if trouble.code(error) not in (trouble.BUSY, trouble.PROTOCOL) or monotonic() >= end:
+                    raise
+                sleep(0.01)
+
+    def _make_room(self, db: "Connection", attempt: int, reserve: bool) -> bool:
+        """Do what may help on a full disk: bring the log into the file, so that it can be used anew; then the reserve."""
+        if attempt:
+            if not reserve or not _unlink(self.path + "-reserve"):
+                return False
+        try:
+            db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        except _sqlite3.Error:
+            pass  # the same trouble once more
+        return True
+
+    def set_aside(self) -> None:
+        """Set room aside for results that find the disk full, if there is none yet."""
+        draft, file = f"{self.path}-reserve-{os.getpid()}", self.path + "-reserve"
+        if os.path.lexists(file):
+            return
+        try:
+            fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            try:
+                os.posix_fallocate(fd, 0, _RESERVE)
+                os.rename(draft, file)
+            except OSError:
+                os.unlink(draft)
+            finally:
+                os.close(fd)
+        except OSError:
+            pass  # it is a comfort
+
+
+def _look(path: str) -> "list[Callable[[Connection], object]]":
+    """Look at the file before SQLite does; return what is to be done to it before it can be used.
+
+    Raises what a file that is not to be touched deserves.
+    """
+    header = location.peek(path)
+    if not header.is_database:
+        raise Damaged(f"the queue file is damaged: it does not begin as one; {trouble.CHECK}", path)
+    if not header.is_queue:
+        raise errors.ConfigError("this file is the database of another program", path)
+    if header.version > schema.VERSION:
+        raise errors.ConfigError(schema.newer(header.version), path)
+    repairs: list[Callable[[Connection], object]] = []
+    if not header.wal:  # somebody has had it in his hands
+        repairs.append(lambda db: db.execute("PRAGMA journal_mode = WAL").fetchone())
+    if header.version < schema.VERSION:
+        repairs.append(schema.migrate)
+    return repairs
+
+
+def _roll_back(db: "Connection") -> None:
+    if db.in_transaction:
+        try:
+            db.execute("ROLLBACK")
+        except _sqlite3.Error:
+            pass  # SQLite has rolled back by itself
+
+
+def _unmake(db: "Connection") -> None:
+    """Write over a transaction whose commit failed. If the disk refuses that as well, no more can be done."""
+    try:
+        db.execute("BEGIN IMMEDIATE")
+        db.execute("UPDATE fence SET number = number + 1")
+        db.execute("COMMIT")
+    except _sqlite3.Error:
+        _roll_back(db)
+
+
+def _unlink(file: str) -> bool:
+    try:
+        os.unlink(file)
+    except OSError:
+        return False
+    return True

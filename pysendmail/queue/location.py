@@ -1,0 +1,200 @@
+"""The file of a queue and its folder: who may own them, where they may lie, and how they come into being.
+
+A queue belongs to one user, and only he and root may use it. Nobody else may be able to write into its folder, for
+whoever can could put other files in the place of the queue or of its log. All is looked at by name: what is in such
+a folder can be changed only by those who may do so anyway.
+"""
+
+import os
+import stat
+
+from pysendmail import errors
+from pysendmail.queue import schema, trouble
+
+# POSIX locks and shared memory do not work, or not for sure, between the machines that use these.
+_NETWORK = frozenset(
+    "nfs nfs4 cifs smb3 smbfs smb 9p afs ncpfs ncp coda ceph glusterfs lustre beegfs orangefs pvfs2 gfs gfs2 ocfs2 gpfs"
+    " panfs davfs acfs vboxsf prl_fs".split()
+)
+_LOCAL_FUSE = ("fuse.fuse-overlayfs", "fuse.ntfs-3g", "fuse.bindfs", "fuse.mergerfs", "fuse.lxcfs")
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+_LOCK_TRIES = 1000
+
+
+class Missing(errors.TempFail):
+    """There is no queue at this place."""
+
+    status = "4.3.5"
+
+
+def find(path: str, create: bool) -> os.stat_result:
+    """Make sure that there is a queue file at `path` that this process may use, and return its status.
+
+    Raises Missing if there is none and `create` is false; TempFail or ConfigError for what is no place for a queue.
+    """
+    if not os.path.isabs(path):
+        raise errors.ConfigError("the queue's path must begin with a slash", path)
+    folder = os.path.dirname(path)
+    try:
+        try:
+            found = os.lstat(path)
+        except FileNotFoundError:
+            if not create:
+                raise Missing("there is no queue", path) from None
+            _make_folder(folder)
+            _check_folder(folder)
+            found = _create(path, folder)
+        else:
+            _check_folder(folder)
+    except OSError as error:
+        raise trouble.from_system(error, path, "the queue cannot be used") from error
+    _check_file(path, found)
+    if found.st_uid != os.stat(folder).st_uid != 0:
+        raise errors.TempFail(f"the queue's folder belongs to another user than the queue (uid {found.st_uid})", folder)
+    return found
+
+
+def _check_file(path: str, found: os.stat_result) -> None:
+    me = os.geteuid()
+    if stat.S_ISLNK(found.st_mode):
+        raise errors.ConfigError("the queue is a symbolic link, which is refused; name the file itself", path)
+    if not stat.S_ISREG(found.st_mode):
+        raise errors.TempFail("the queue is no regular file", path)
+    if me not in (0, found.st_uid):
+        raise errors.TempFail(f"the queue belongs to uid {found.st_uid}, and this is uid {me}", path)
+    if found.st_nlink != 1:
+        raise errors.TempFail("the queue file has a second name (a hard link), which is refused", path)
+    if found.st_mode & _OTHERS_WRITE:
+        raise errors.TempFail(f"others may write to the queue; its mode must be 0600 and not {found.st_mode & 0o777:04o}", path)
+
+
+def _check_folder(folder: str) -> None:
+    status = os.stat(folder)
+    if not stat.S_ISDIR(status.st_mode):
+        raise errors.TempFail("the queue's folder is no folder", folder)
+    if os.geteuid() and status.st_uid not in (0, os.geteuid()):
+        raise errors.TempFail(f"the queue's folder belongs to uid {status.st_uid}, and this is uid {os.geteuid()}", folder)
+    if status.st_mode & _OTHERS_WRITE:
+        mode = f"{status.st_mode & 0o7777:04o}"
+        raise errors.TempFail(f"others may write to the queue's folder: its mode must be 0700, it is {mode}", folder)
+    if not os.major(status.st_dev):  # a file system without a disk of its own; on a disk it is local
+        kind = file_system(folder, status.st_dev)
+        if kind in _NETWORK or (kind.startswith("fuse.") and kind not in _LOCAL_FUSE):
+            raise errors.ConfigError(f"the queue must lie on a local file system, not on {kind}", folder)
+
+
+def file_system(folder: str, device: int, table: str = "/proc/self/mountinfo") -> str:
+    """Return the type of the file system that holds `folder`, "" where it cannot be known."""
+    try:
+        with open(table, "rb") as file:
+            mounts = [line.split(b" ") for line in file]
+    except OSError:
+        return ""
+    wanted = b"%d:%d" % (os.major(device), os.minor(device))
+    real = os.fsencode(os.path.realpath(folder)) + b"/"
+    best, kind = -1, b""
+    for fields in mounts:
+        if b"-" not in fields or len(fields) < 10:
+            continue
+        point = fields[4].replace(b"\\040", b" ").rstrip(b"/") + b"/"
+        # Some file systems show files another device than their mount: there the longest path decides.
+        score = len(point) + (1 << 20 if fields[2] == wanted else 0) if real.startswith(point) else -1
+        if score >= best and score >= 0:  # of two mounts at one place the later one is on top
+            best, kind = score, fields[fields.index(b"-") + 1]
+    return kind.decode("ascii", "replace")
+
+
+def _create(path: str, folder: str) -> os.stat_result:
+    """Make a new queue file. It gets its name when it is complete and on disk, so that nobody ever sees less of it."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        _lock(fd, folder)
+        if not os.path.lexists(path):
+            if os.path.lexists(path + "-wal"):
+                raise errors.TempFail("the queue is gone, but its log (-wal) is there: put the file back, or move the log away", path)
+            draft = path + "-new"
+            if os.path.lexists(draft):
+                os.unlink(draft)  # its maker died
+            _write_new(draft, os.fstat(fd))
+            os.rename(draft, path)
+        sync(fd)
+        return os.lstat(path)
+    finally:
+        os.close(fd)
+
+
+def _lock(fd: int, folder: str) -> None:
+    """Let one process at a time make a queue in this folder."""
+    import fcntl
+    import time
+
+    for _ in range(_LOCK_TRIES):
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            time.sleep(0.01)
+    raise errors.TempFail("another process has kept the folder locked for too long", folder)
+
+
+def _write_new(draft: str, owner: os.stat_result) -> None:
+    data = schema.image()
+    fd = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        os.fchmod(fd, 0o600)  # the caller's umask has no say
+        if os.geteuid() == 0 and owner.st_uid:
+            os.fchown(fd, owner.st_uid, owner.st_gid)
+        written = 0
+        while written < len(data):
+            written += os.write(fd, data[written:])
+        os.fsync(fd)
+    except BaseException:
+        os.unlink(draft)
+        raise
+    finally:
+        os.close(fd)
+
+
+def _make_folder(folder: str) -> None:
+    """Make the folder, and what is missing above it, for us alone."""
+    if os.path.lexists(folder):
+        return
+    parent = os.path.dirname(folder)
+    _make_folder(parent)
+    try:
+        os.mkdir(folder, 0o700)
+    except FileExistsError:
+        return
+    os.chmod(folder, 0o700)  # the caller's umask has no say
+    fd = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        sync(fd)
+    finally:
+        os.close(fd)
+
+
+def sync(folder: int) -> None:
+    """Bring the names in an open folder to disk."""
+    import errno
+
+    try:
+        os.fsync(folder)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # the file system has no such thing
+            raise
+
+
+def peek(path: str) -> schema.Header:
+    """Read a file's first octets, without SQLite: to open a file changes what lies beside it.
+
+    Must not be called while this process has the file open in SQLite: closing any descriptor of a file ends all locks
+    that a process has on it.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+        try:
+            return schema.Header(os.pread(fd, 100, 0))
+        finally:
+            os.close(fd)
+    except OSError as error:
+        raise trouble.from_system(error, path, "the queue cannot be read") from error
