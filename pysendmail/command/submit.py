@@ -129,10 +129,15 @@ class _Submission:
         )
         report = deliver(parcel, Route(account, secret, console.show if options.verbose else None))
         self._add_skipped(report, prepared)
-        result.record(self._log, self._qid, parcel, report, intake, self._now)
-        if options.errors != "q":
-            result.tell(program, report)
-        return result.exit_code(report.outcomes)
+        code = result.exit_code(report.outcomes)
+        try:
+            result.record(self._log, self._qid, parcel, report, intake, self._now)
+            if options.errors != "q":
+                result.tell(program, report)
+        except Exception as error:
+            # What became of the message is settled; that it cannot be told must not have it sent again.
+            console.complain(program, f"internal error ({type(error).__name__}) in telling the outcome; please report it")
+        return code
 
     def _prepare(self, message: Message) -> Prepared:
         account, options = self._account, self._options
