@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 _SYSTEM_LOG = "/dev/log"
 REPLY_LIMIT = 1024
 _SHORTEST_SECRET = 3
+_SHORTEST_FOLDED = 8  # the pieces of anything shorter are found by chance
+_HEAD = 12  # a server that repeats a command may cut it; from so many octets on the beginning of a long secret goes too
+_HIDDEN = b"****"
 _BLANKS = bytes(range(0x20)) + b"\x7f"
 _TO_BLANK = bytes.maketrans(_BLANKS, b"?" * len(_BLANKS))
 # C1 controls, line and paragraph separators, and what changes the direction of text (Unicode Bidi_Control)
@@ -41,12 +44,18 @@ def printable(text: bytes | str, limit: int = REPLY_LIMIT) -> str:
 
 
 class Masker:
-    """Replace known secrets, raw and in base64 at each of its three alignments, by asterisks."""
+    """Replace known secrets, raw and in base64 at each of its three alignments, by asterisks.
 
-    __slots__ = ("_needles",)
+    Where a secret stands in pieces, as in a reply that a server has folded, the whole text is replaced; where a long
+    one is cut off, what there is of it. What a server gives away on purpose, backwards or in another code, cannot be
+    recognised.
+    """
+
+    __slots__ = ("_folded", "_needles")
 
     def __init__(self, secrets: "Iterable[bytes]" = ()) -> None:
         self._needles: list[bytes] = []
+        self._folded: list[bytes] = []
         self.add(secrets)
 
     def add(self, secrets: "Iterable[bytes]") -> None:
@@ -57,13 +66,45 @@ class Masker:
                 needles.add(secret)
                 needles.update(_base64_forms(secret))
         self._needles = sorted(needles, key=len, reverse=True)
+        self._folded = [needle for needle in map(_unfolded, self._needles) if len(needle) >= _SHORTEST_FOLDED]
 
     def mask(self, text: bytes) -> bytes:
         """Return `text` with every secret in it replaced."""
         for needle in self._needles:
             if needle in text:
-                text = text.replace(needle, b"****")
-        return text
+                text = text.replace(needle, _HIDDEN)
+            if len(needle) > 2 * _HEAD and needle[:_HEAD] in text:
+                text = _without_beginnings(text, needle)
+        return _HIDDEN if self._has_pieces(text) else text
+
+    def mask_lines(self, lines: list[bytes]) -> list[bytes]:
+        """Return the lines of one reply with every secret in them replaced, also one that goes over several lines."""
+        masked = [self.mask(line) for line in lines]
+        return [_HIDDEN] * len(lines) if self._has_pieces(b" ".join(masked)) else masked
+
+    def _has_pieces(self, text: bytes) -> bool:
+        if not self._folded:
+            return False
+        whole = _unfolded(text)
+        return any(needle in whole for needle in self._folded)
+
+
+def _without_beginnings(text: bytes, needle: bytes) -> bytes:
+    """Replace each beginning of `needle` in `text`, as far as it goes."""
+    pieces = []
+    while (at := text.find(needle[:_HEAD])) >= 0:
+        end = _HEAD
+        while text[at + end : at + end + 1] == needle[end : end + 1] != b"":
+            end += 1
+        pieces += [text[:at], _HIDDEN]
+        text = text[at + end :]
+    return b"".join(pieces) + text
+
+
+def _unfolded(text: bytes) -> bytes:
+    """Return `text` without blanks and without the status codes that stand at the beginning of each line of a reply."""
+    words = text.split()
+    return b"".join([word for word in words if word.count(b".") != 2 or not word.replace(b".", b"").isdigit()])
 
 
 def _base64_forms(secret: bytes) -> "list[bytes]":
@@ -94,10 +135,11 @@ def delays_text(delays: "tuple[float, float, float, float]") -> str:
 
 
 def _seconds(value: float) -> str:
-    """Write seconds with two significant digits, as Postfix does."""
-    if value <= 0:
-        return "0"
-    return f"{value:.0f}" if value >= 9.95 else f"{value:.2g}"
+    """Write seconds with two significant digits, and never more than two behind the point, as Postfix does."""
+    if value >= 9.95:
+        return f"{value:.0f}"
+    text = f"{value:.1f}" if value >= 0.995 else f"{max(value, 0.0):.2f}"
+    return text.rstrip("0").rstrip(".")
 
 
 class Log:

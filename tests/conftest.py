@@ -1,14 +1,24 @@
-"""Seal every test from the caller's home, environment and clock zone, and install the command for those that run it."""
+"""Seal the tests from the caller's home, environment, clock zone and signals, and install the command for them."""
 
 import dataclasses
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+def pytest_configure() -> None:
+    """Let signals act as they do at a terminal: a job in the background of a script inherits some as ignored."""
+    for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM, signal.SIGCHLD):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

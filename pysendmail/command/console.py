@@ -1,12 +1,14 @@
 """What the user sees: standard output and error, one clean line at a time."""
 
 import os
-from time import sleep
+import select
 
 from pysendmail.log import printable
 
 _LIMIT = 4096
-_ATTEMPTS = 50
+_PATIENCE = 2  # seconds for a reader to make room, once
+_PIECE = 4096  # what a pipe that is ready takes without blocking (PIPE_BUF)
+_deaf: set[int] = set()  # descriptors whose reader has gone or does not read
 
 
 def complain(program: str, text: str) -> None:
@@ -27,13 +29,19 @@ def show(direction: str, line: bytes) -> None:
 
 def write(descriptor: int, text: str) -> None:
     """Write all of `text`. A reader who has gone or never reads stops nothing: the exit code tells all that counts."""
+    if descriptor in _deaf:
+        return
     data = text.encode("utf-8", "surrogateescape")
-    for _ in range(_ATTEMPTS):
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT)
+    while data:
         try:
-            data = data[os.write(descriptor, data) :]
+            if not poll.poll(_PATIENCE * 1000):
+                _deaf.add(descriptor)
+                return
+            data = data[os.write(descriptor, data[:_PIECE]) :]
         except BlockingIOError:
-            sleep(0.01)
+            continue
         except OSError:
-            return
-        if not data:
+            _deaf.add(descriptor)
             return

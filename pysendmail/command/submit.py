@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from pysendmail.delivery.deliver import Report
     from pysendmail.options import Options
 
+_NOTES = 20  # what a message may add to the log for being odd
+
 
 def submit(options: "Options", program: str, stdin_open: bool) -> int:
     """Read, prepare and deliver one message; return the exit code. Raises Failure when nothing was sent to anybody."""
@@ -35,14 +37,17 @@ def submit(options: "Options", program: str, stdin_open: bool) -> int:
     forbid_core_dumps()
     file = configuration(options, caller)
     started = monotonic()
-    message = read_message(0, options.ignore_dots)
+    try:
+        message = read_message(0, options.ignore_dots)
+    except errors.Failure as failure:
+        _log_unread(file, options, caller, failure)
+        raise
     account, reason = choose_account(file, options, message)
     submission = _Submission(options, caller, account, started)
     try:
         return submission.run(message, program, reason)
     except errors.Failure as failure:
-        submission.note("submit", f"fatal: uid={caller.uid}: {printable(str(failure))}", warning=True)
-        failure.logged = True
+        submission.log_failure(failure)
         raise
 
 
@@ -72,6 +77,15 @@ def aliases_of(account: "Account") -> "Aliases | None":
     return aliases.load(account.aliases)
 
 
+def _log_unread(file: "File", options: "Options", caller: Caller, failure: errors.Failure) -> None:
+    """Write to the log of the account that would hold why there is no message."""
+    try:
+        account, _ = choose_account(file, options, None)
+    except errors.Failure:
+        return  # the system log gets the line
+    _Submission(options, caller, account, monotonic()).log_failure(failure)
+
+
 class _Submission:
     """One message on its way: options, caller, account, id and log."""
 
@@ -90,6 +104,11 @@ class _Submission:
     def note(self, part: str, text: str, warning: bool = False) -> None:
         """Write a line of the log about this message."""
         self._log.write(part, f"{self._qid}: {text}", self._now, warning)
+
+    def log_failure(self, failure: errors.Failure) -> None:
+        """Write why the message goes nowhere."""
+        self.note("submit", f"fatal: uid={self._caller.uid}: {printable(str(failure))}", warning=True)
+        failure.logged = True
 
     def run(self, message: Message, program: str, reason: str) -> int:
         account, options = self._account, self._options
@@ -110,10 +129,15 @@ class _Submission:
         )
         report = deliver(parcel, Route(account, secret, console.show if options.verbose else None))
         self._add_skipped(report, prepared)
-        result.record(self._log, self._qid, parcel, report, intake, self._now)
-        if options.errors != "q":
-            result.tell(program, report)
-        return result.exit_code(report.outcomes)
+        code = result.exit_code(report.outcomes)
+        try:
+            result.record(self._log, self._qid, parcel, report, intake, self._now)
+            if options.errors != "q":
+                result.tell(program, report)
+        except Exception as error:
+            # What became of the message is settled; that it cannot be told must not have it sent again.
+            console.complain(program, f"internal error ({type(error).__name__}) in telling the outcome; please report it")
+        return code
 
     def _prepare(self, message: Message) -> Prepared:
         account, options = self._account, self._options
@@ -153,8 +177,10 @@ class _Submission:
         self.note("pickup", f"uid={self._caller.uid} from=<{sender}>")
         identity = next((field.value for field in prepared.fields if field.name == b"message-id"), b"")
         self.note("cleanup", f"message-id={printable(identity, 320)}")
-        for text in notes:
+        for text in notes[:_NOTES]:
             self.note("cleanup", f"note: {printable(text)}")
+        if len(notes) > _NOTES:
+            self.note("cleanup", f"note: {len(notes) - _NOTES} more of the kind")
         for ignored in self._options.ignored:
             self.note("pickup", f"note: ignored {printable(ignored, 64)}")
         self.note("pickup", f"note: account: {printable(reason)}")

@@ -56,7 +56,10 @@ def _look_up(host: str, port: int, deadline: float) -> "list[tuple[int, int, int
         finally:
             done.release()
 
-    _thread.start_new_thread(ask, ())
+    try:
+        _thread.start_new_thread(ask, ())
+    except RuntimeError:  # the caller may have no more processes; the resolver's own limits have to do
+        ask()
     with Waiting():
         found = done.acquire(timeout=max(0.0, min(deadline - monotonic(), 86400)))
     if not found:

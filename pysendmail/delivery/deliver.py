@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from pysendmail.smtp.client import Client
 
 _SLOWEST = 8192  # octets a second; what a slower connection has not done by then is given up
+_PER_RECIPIENT = 1  # seconds, where each command waits for its answer
 _ROUNDS = 4  # times of `timeout` that connecting, greeting, TLS and AUTH may take together
+_FEWEST = 100  # recipients that every server takes in one transaction (RFC 5321 section 4.5.3.1.8)
 
 
 class Parcel:
@@ -66,14 +68,14 @@ def deliver(parcel: Parcel, route: Route) -> Report:
         report.setup_time = monotonic() - started
         mail = _mail(parcel, client)
         report.size = mail.size
-        _send_all(session, mail, outcomes)
-        report.transfer_time = monotonic() - started - report.setup_time
+        _send_all(session, parcel, mail, outcomes)
     except errors.Failure as failure:
         report.setup_time = report.setup_time or monotonic() - started
         for recipient in parcel.recipients:
             outcomes.setdefault(recipient, from_failure(recipient, failure, "connection"))
     finally:
         report.relay, report.tls = session.relay, session.tls_facts
+        report.transfer_time = monotonic() - started - report.setup_time
         session.close()
     report.outcomes = [outcomes[recipient] for recipient in parcel.recipients]
     masked = {text: route.masker.mask(text) for text in {outcome.text for outcome in report.outcomes}}
@@ -105,21 +107,28 @@ def _mail(parcel: Parcel, client: "Client") -> Mail:
     )
 
 
-def _send_all(session: Session, mail: Mail, outcomes: dict[bytes, Outcome]) -> None:
+def _send_all(session: Session, parcel: Parcel, mail: Mail, outcomes: dict[bytes, Outcome]) -> None:
     """Run transactions until each recipient has his outcome; a new connection is made only where the last one got on."""
     account = session.route.account
-    waiting = mail.recipients
+    most, waiting = account.max_recipients, parcel.recipients
+    setup = _ROUNDS * account.timeout
+    sending = 2 * account.timeout + mail.size / _SLOWEST + _PER_RECIPIENT * min(most, len(waiting))
+    rounds = 1 + len(waiting) // min(most, _FEWEST)
+    end = monotonic() + rounds * (setup + sending + session.route.patience.end_of_data)
     while waiting:
-        now, waiting = waiting[: account.max_recipients], waiting[account.max_recipients :]
-        session.deadline = (
-            monotonic() + 2 * account.timeout + session.route.patience.end_of_data + mail.size / _SLOWEST
-        )
+        if monotonic() >= end:
+            raise errors.TempFail("the server took too long over other recipients", session.relay)
+        now, waiting = waiting[:most], waiting[most:]
+        session.deadline = min(end, monotonic() + sending)
         transaction = session.send(mail, now)
         outcomes.update(transaction.outcomes)
-        waiting = transaction.left_over + waiting
+        left = transaction.left_over
+        if left and left == now[-len(left) :]:  # from one recipient on nobody was taken: so many fit into a transaction
+            most = len(now) - len(left)
+        waiting = left + waiting
         if waiting and not session.usable:
             if not transaction.spent:
-                raise errors.TempFail("the server ended the connection before this recipient's turn", session.relay)
+                raise errors.TempFail("the connection ended before this recipient's turn", session.relay)
             session.close()
-            session.deadline = monotonic() + _ROUNDS * account.timeout
-            session.open()
+            session.deadline = min(end, monotonic() + setup)
+            mail = _mail(parcel, session.open())  # another address may be another server, which takes another form

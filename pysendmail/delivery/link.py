@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _READ = 65536
 _MOST_UNREAD = 16 << 20  # what a server may say while we only write
 _AGAIN = (BlockingIOError, InterruptedError)
+_SILENCE = "the server does not answer in time"
 
 
 class TimedOut(errors.TempFail):
@@ -85,38 +86,32 @@ class Link:
         self._send(data, deadline, patience)
 
     def arrived(self) -> bytes:
-        """Return what came in while writing, without waiting."""
-        data = b"".join(self._arrived)
-        self._arrived.clear()
-        self._size = 0
-        return self._decrypt(data) if data else b""
+        """Return what the peer has said by now, without waiting. A connection that broke is for the next read or write."""
+        self._take_in()
+        return self._kept()
 
     def drain(self) -> bytes:
         """Return what the peer said before a connection broke, without waiting and without raising."""
         try:
-            while data := self._recv():
-                self._arrived.append(data)
-        except (*_AGAIN, errors.Failure):
-            pass  # there is no more to be had; what came before still counts
-        try:
-            return self.arrived()
+            while self._size < _MOST_UNREAD and self._take_in():
+                pass
+            return self._kept()
         except errors.Failure:
-            return b""
+            return b""  # there is no more to be had
 
     def read(self, deadline: float) -> bytes:
         """Wait for octets from the peer; none mean that it has ended the connection."""
-        data = self.arrived()
+        data = self._kept()
         while not data:
             if self._broken is not None:
                 raise self._broken
-            raw = self._receive(deadline)
+            raw = b"" if self.tls is not None and self.tls.eof else self._receive(deadline)
             if not raw:
                 self.eof = True
                 return b""
             data = self._decrypt(raw)
-            if not data and self.tls is not None and self.tls.eof:
-                self.eof = True
-                return b""
+            if not data and monotonic() >= deadline:  # records without content can come without end
+                raise TimedOut(_SILENCE)
         return data
 
     def close(self) -> None:
@@ -146,8 +141,31 @@ class Link:
             return b"".join(pieces)
         answer = self.tls.take()
         if answer:  # a key update is answered by the TLS layer itself
-            self._send(answer, monotonic() + 1)
+            try:
+                self._send(answer, monotonic() + 1)
+            except (Lost, TimedOut) as failure:
+                self._broken = failure  # to be told when what came with it has been heard
         return b"".join(pieces)
+
+    def _kept(self) -> bytes:
+        """Return what was taken in so far, under TLS also what came together with the end of the handshake."""
+        data = b"".join(self._arrived)
+        self._arrived.clear()
+        self._size = 0
+        return self._decrypt(data)
+
+    def _take_in(self) -> bool:
+        """Keep what can be had without waiting; tell whether there was any."""
+        try:
+            data = self._recv()
+        except (*_AGAIN, Lost):
+            return False
+        self._keep(data)
+        return bool(data)
+
+    def _keep(self, data: bytes) -> None:
+        self._arrived.append(data)
+        self._size += len(data)
 
     def _send_alert(self, tls: "TLS") -> None:
         """Tell the peer why its handshake was refused, as far as that goes without waiting."""
@@ -180,20 +198,22 @@ class Link:
         finally:
             self._poll.modify(self._socket.fileno(), select.POLLIN)
         if event & select.POLLIN and not event & select.POLLOUT:
-            data = self._recv()
+            try:
+                data = self._recv()
+            except _AGAIN:
+                return
             if not data:
                 raise Lost("the server closed the connection while we were sending")
-            self._size += len(data)
+            self._keep(data)
             if self._size > _MOST_UNREAD:
                 raise errors.ProtocolError("the server sends without end while it is being written to")
-            self._arrived.append(data)
 
     def _receive(self, deadline: float) -> bytes:
         while True:
             try:
                 return self._recv()
             except _AGAIN:
-                self._wait(deadline, "the server does not answer in time")
+                self._wait(deadline, _SILENCE)
 
     def _recv(self) -> bytes:
         try:

@@ -9,7 +9,7 @@ from time import monotonic
 from pysendmail import errors
 from pysendmail.delivery import interruption
 from pysendmail.delivery.connect import Connector, addresses
-from pysendmail.delivery.link import Link, Lost
+from pysendmail.delivery.link import Link, Lost, TimedOut
 from pysendmail.log import Masker
 from pysendmail.smtp.client import Client, Patience
 
@@ -79,7 +79,8 @@ def _secrets(credentials: "Credentials") -> "list[bytes]":
 class Session:
     """One connection, ready for transactions once `open` has returned.
 
-    `deadline` (of time.monotonic) bounds all of it and may be moved between transactions.
+    `deadline` (of time.monotonic) bounds all of it but the wait for the answer to a message, which has its own time: it
+    is the one wait whose end leaves a doubt. It may be moved between transactions.
     """
 
     def __init__(self, route: Route, deadline: float) -> None:
@@ -165,20 +166,18 @@ class Session:
         try:
             self.client = client = Client(self._name(link), self.route.patience, self.route.masker, self.route.trace)
             if encrypt and account.tls != "off" and not account.tls_starttls:
-                self._encrypt(link, bundle)
+                self._encrypt(client, link, bundle)
             self._converse()
             client.hello()
             self._converse()
             if encrypt and account.tls != "off" and account.tls_starttls:
                 self._upgrade(client, link, bundle)
             self._log_in(client)
-        except errors.Failure as failure:
+        except (errors.Failure, _NotEncrypted) as failure:
             link.close()
             self._link = self.client = None
-            failure.place = failure.place or self._place()
-            raise
-        except _NotEncrypted:
-            link.close()
+            if isinstance(failure, errors.Failure):
+                failure.place = failure.place or self._place()
             raise
         return client
 
@@ -189,22 +188,24 @@ class Session:
             if opportunistic and self.route.account.tls_fingerprint is None:
                 return
             raise errors.TempFail("the server does not offer STARTTLS, but TLS is required (see tls and tls_starttls)")
-        client.start_tls()
-        self._converse()
-        client.secured()
-        self._encrypt(link, bundle)
+        self._encrypt(client, link, bundle)
         client.hello()
         self._converse()
 
-    def _encrypt(self, link: Link, bundle: bool) -> None:
+    def _encrypt(self, client: Client, link: Link, bundle: bool) -> None:
         account = self.route.account
         tls = self.route.security.tls(self._verify(), bundle)
         try:
+            if account.tls_starttls:
+                client.start_tls()
+                self._converse()
+                client.secured()
             link.start_tls(tls, min(self.deadline, monotonic() + account.timeout))
         except errors.Interrupted:
             raise
         except errors.TempFail as failure:
-            if account.tls == "opportunistic" and not self._verify():
+            injected = client.tls_ready  # STARTTLS was accepted, yet TLS was not begun
+            if account.tls == "opportunistic" and not self._verify() and not injected:
                 raise _NotEncrypted from failure
             raise
         self.tls_facts = f"{tls.version} {tls.cipher}"
@@ -259,7 +260,6 @@ class Session:
             host=account.host.encode("utf-8", "surrogateescape"),
             port=account.port,
         )
-        self.route.masker.add(mechanism.secrets())
         client.authenticate(mechanism)
         try:
             self._converse()
@@ -291,7 +291,7 @@ class Session:
         client, link = self._ready_client(), self._ready_link()
         try:
             self._exchange(client, link)
-        except (Lost, errors.Interrupted):
+        except (Lost, TimedOut, errors.Interrupted):
             client.feed(link.drain())
             raise
 
@@ -304,7 +304,8 @@ class Session:
             if client.idle:
                 return
             before = client.replies
-            data = link.read(min(since + client.patience, self.deadline))
+            until = since + client.patience
+            data = link.read(until if client.waiting_for == "end of data" else min(until, self.deadline))
             if not data:
                 raise Lost(f"the server closed the connection; the answer to {client.waiting_for} is missing")
             client.feed(data)

@@ -326,9 +326,9 @@ class Client:
 
     def _show(self, reply: Reply, trace: "Callable[[str, bytes], None]") -> None:
         last = len(reply.lines) - 1
-        for number, line in enumerate(reply.lines):
+        for number, line in enumerate(self._masker.mask_lines(reply.lines)):
             mark = b" " if number == last else b"-"
-            trace("<", self._masker.mask(b"%d%s%s" % (reply.code, mark, line)))
+            trace("<", b"%d%s%s" % (reply.code, mark, line))
 
 
 def _wire(lines: list[bytes]) -> bytes:

@@ -26,7 +26,9 @@ class Transaction:
     was full, for a later one.
     """
 
-    __slots__ = ("_asked", "_client", "accepted", "end_left", "left_over", "mail", "mail_reply", "outcomes", "recipients", "spent")
+    __slots__ = (
+        "_asked", "_client", "accepted", "end_left", "left_over", "mail", "mail_reply", "outcomes", "recipients", "spent",
+    )  # fmt: skip
 
     def __init__(self, client: "Client", mail: Mail, recipients: list[bytes]) -> None:
         self._client = client
