@@ -2,7 +2,8 @@
 
 from pysendmail import errors
 from pysendmail.command.console import complain
-from pysendmail.log import Log, delays_text, printable
+from pysendmail.delivery.deliver import envelope_line, outcome_lines
+from pysendmail.log import Log, printable
 from pysendmail.smtp.outcome import DEFERRED, FAILED, SENT, UNCERTAIN
 
 TYPE_CHECKING = False
@@ -17,8 +18,6 @@ _PERMANENT = (
     errors.DataError.exit_code,
     errors.Unavailable.exit_code,
 )
-# Postfix knows four words for what became of a recipient; for an uncertain one the text says the rest.
-_WORDS = {SENT: "sent", DEFERRED: "deferred", FAILED: "bounced", UNCERTAIN: "deferred"}
 _SAY = {DEFERRED: "not sent, may work later", FAILED: "refused", UNCERTAIN: "uncertain"}
 
 
@@ -53,21 +52,9 @@ def tell(program: str, report: "Report") -> None:
 
 def record(log: Log, qid: str, parcel: "Parcel", report: "Report", intake: float, now: float) -> None:
     """Write the lines of one delivery; `intake` is the time in seconds that reading the message took."""
-    sender = printable(parcel.reverse_path, 320)
-    log.write("qmgr", f"{qid}: from=<{sender}>, size={report.size}, nrcpt={len(parcel.recipients)} (queue active)", now)
-    times = delays_text((intake, 0.0, report.setup_time, report.transfer_time))
-    texts = {outcome.text: "" for outcome in report.outcomes}
-    for text in texts:
-        texts[text] = printable(text)
-    lines = [
-        (
-            f"{qid}: to=<{printable(outcome.recipient, 320)}>, relay={report.relay}, {times}, dsn={outcome.dsn}, "
-            f"status={_WORDS[outcome.state]} ({texts[outcome.text]})",
-            outcome.state != SENT,
-        )
-        for outcome in report.outcomes
-    ]
-    log.write_all("smtp", lines, now)
+    log.write("qmgr", envelope_line(qid, parcel.reverse_path, report.size, len(parcel.recipients)), now)
+    delays = (intake, 0.0, report.setup_time, report.transfer_time)
+    log.write_all("smtp", outcome_lines(qid, report.outcomes, report.relay, delays), now)
     log.write("qmgr", f"{qid}: removed", now)
 
 

@@ -340,3 +340,79 @@ def small_prime(value: str) -> bool:
     if value:
         number(value, 1, 1024, "at most 1024; where more is asked for, tls_min_version 1.3 does it")
     return bool(value)
+
+
+# The queue
+
+_UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_DURATION = "a time such as 90s, 30m, 4h, 5d or 1w"
+
+
+def duration(value: str) -> float:
+    """Read a time: whole numbers, each with its unit (s, m, h, d, w); a number without one is in seconds. In seconds."""
+    total, digits = 0.0, ""
+    for character in value.lower() + ("s" if value[-1:].isdecimal() else ""):
+        if character.isdecimal() and character.isascii():
+            digits += character
+        elif digits and len(digits) < 10 and character in _UNITS:
+            total, digits = total + int(digits) * _UNITS[character], ""
+        else:
+            raise Expected(_DURATION)
+    if not total or digits or total > 366 * 86400:
+        raise Expected(_DURATION)
+    return total
+
+
+def duration_or_off(value: str) -> float | None:
+    """Read a time, or None for off."""
+    return None if value.lower() == "off" else duration(value)
+
+
+def pauses(value: str) -> tuple[float, float]:
+    """Read the pause after the first attempt and the longest one; the second may be left out."""
+    words = value.split()
+    if len(words) not in (1, 2):
+        raise Expected("one time or two, such as 1m 1h")
+    first = duration(words[0])
+    longest = duration(words[1]) if len(words) == 2 else max(first, 3600.0)
+    if longest < first:
+        raise Expected("a first pause that is no longer than the second")
+    return first, longest
+
+
+def queue(value: str) -> str | None:
+    """Read the name of the queue's file, or None for off."""
+    if value.lower() == "off":
+        return None
+    if value[:11].lower() == "postgresql:":
+        raise Expected("off or a path; PostgreSQL is not offered by this release")
+    return path(value) or None
+
+
+def delivery(value: str) -> str:
+    """Read the delivery mode, as the letter of -od."""
+    return _choice(value, "interactive", "background", "queue")[0]
+
+
+def connections(value: str) -> int:
+    """Read how many connections are used at once."""
+    return number(value, 1, 100, "a number from 1 to 100")
+
+
+def rate(value: str) -> tuple[int, float] | None:
+    """Read how many messages may leave in how many seconds, None for any number."""
+    if value.lower() == "off":
+        return None
+    count, slash, unit = value.partition("/")
+    expected = "off, or a number of messages and a time, such as 30/m or 100/1h"
+    if not slash or not unit:
+        raise Expected(expected)
+    try:
+        return number(count, 1, 1_000_000, expected), duration(unit if unit[0].isdecimal() else "1" + unit)
+    except Expected:
+        raise Expected(expected) from None
+
+
+def uncertain(value: str) -> str:
+    """Read what becomes of a message that may have arrived."""
+    return _choice(value, "retry", "hold")

@@ -6,7 +6,7 @@ import select
 from time import monotonic
 
 from pysendmail import errors
-from pysendmail.delivery.interruption import Waiting
+from pysendmail.delivery.interruption import Waiting, bounded
 from pysendmail.delivery.link import Link, TimedOut
 
 TYPE_CHECKING = False
@@ -60,11 +60,14 @@ def _look_up(host: str, port: int, deadline: float) -> "list[tuple[int, int, int
         _thread.start_new_thread(ask, ())
     except RuntimeError:  # the caller may have no more processes; the resolver's own limits have to do
         ask()
-    with Waiting():
-        found = done.acquire(timeout=max(0.0, min(deadline - monotonic(), 86400)))
-    if not found:
-        raise TimedOut(f"the address of {host} was not found in time")
-    return answers[0]
+    while True:
+        left = max(0.0, min(deadline - monotonic(), 86400))
+        with Waiting():
+            found = done.acquire(timeout=bounded(left))
+        if found:
+            return answers[0]
+        if left <= 0:
+            raise TimedOut(f"the address of {host} was not found in time")
 
 
 def _getaddrinfo(host: str, port: int, flags: int) -> "list[tuple[int, int, int, str, Any]]":
@@ -152,9 +155,9 @@ class _Race:
         return (deadline for _, _, deadline in self.open.values())
 
     def wait(self, until: float, problems: list[str]) -> Link | None:
-        """Wait for one attempt to end; return its Link if it succeeded."""
+        """Wait for one attempt to end, or until a look at what else is up is due; return its Link if it succeeded."""
         with Waiting():
-            events = self._poll.poll(max(0.0, until - monotonic()) * 1000 + 1)
+            events = self._poll.poll(bounded(max(0.0, until - monotonic())) * 1000 + 1)
         for fd, _ in events:
             sock, address, _ = self._forget(fd)
             failed = sock.getsockopt(_socket.SOL_SOCKET, _socket.SO_ERROR)

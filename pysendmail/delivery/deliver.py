@@ -4,35 +4,45 @@ from time import monotonic
 
 from pysendmail import errors
 from pysendmail.delivery.session import Route, Session
+from pysendmail.log import delays_text, printable
 from pysendmail.message.render import render
-from pysendmail.smtp.outcome import Mail, Outcome, from_failure
+from pysendmail.smtp.outcome import DEFERRED, FAILED, SENT, UNCERTAIN, Mail, Outcome, from_failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from pysendmail.message.body import Body
     from pysendmail.message.header import Field
     from pysendmail.smtp.client import Client
+    from pysendmail.smtp.transaction import Transaction
 
 _SLOWEST = 8192  # octets a second; what a slower connection has not done by then is given up
 _PER_RECIPIENT = 1  # seconds, where each command waits for its answer
-_ROUNDS = 4  # times of `timeout` that connecting, greeting, TLS and AUTH may take together
+ROUNDS = 4  # times of `timeout` that connecting, greeting, TLS and AUTH may take together
 _FEWEST = 100  # recipients that every server takes in one transaction (RFC 5321 section 4.5.3.1.8)
+# Postfix knows four words for what became of a recipient; for an uncertain one the text says the rest.
+_WORDS = {SENT: "sent", DEFERRED: "deferred", FAILED: "bounced", UNCERTAIN: "deferred"}
 
 
 class Parcel:
-    """What is to be delivered: a prepared header, a body, the envelope, and the DSN parameters of RFC 3461."""
+    """What is to be delivered: a prepared header, a body, the envelope, and the DSN parameters of RFC 3461.
 
-    __slots__ = ("body", "envid", "fields", "notify", "recipients", "ret", "reverse_path")
+    `fields` may be all of them in one piece, as a queue keeps them. `each` is as in Mail.
+    """
+
+    __slots__ = ("body", "each", "envid", "fields", "notify", "recipients", "ret", "reverse_path")
 
     def __init__(
         self,
-        fields: "list[Field]",
+        fields: "list[Field] | bytes",
         body: "Body",
         reverse_path: bytes,
         recipients: list[bytes],
         notify: bytes | None = None,
         ret: bytes | None = None,
         envid: bytes | None = None,
+        each: "dict[bytes, tuple[bytes | None, bytes | None]] | None" = None,
     ) -> None:
         self.fields = fields
         self.body = body
@@ -41,6 +51,7 @@ class Parcel:
         self.notify = notify
         self.ret = ret
         self.envid = envid
+        self.each = each
 
 
 class Report:
@@ -61,14 +72,14 @@ def deliver(parcel: Parcel, route: Route) -> Report:
     """Deliver `parcel` in as many transactions as the server needs. Raises nothing that a recipient's outcome can say."""
     report = Report()
     started = monotonic()
-    session = Session(route, started + _ROUNDS * route.account.timeout)
+    session = Session(route, started + ROUNDS * route.account.timeout)
     outcomes: dict[bytes, Outcome] = {}
     try:
         client = session.open()
         report.setup_time = monotonic() - started
-        mail = _mail(parcel, client)
+        mail = make_mail(parcel, client)
         report.size = mail.size
-        _send_all(session, parcel, mail, outcomes)
+        send_all(session, parcel, mail, lambda transaction: outcomes.update(transaction.outcomes), session.open)
     except errors.Failure as failure:
         report.setup_time = report.setup_time or monotonic() - started
         for recipient in parcel.recipients:
@@ -84,7 +95,7 @@ def deliver(parcel: Parcel, route: Route) -> Report:
     return report
 
 
-def _mail(parcel: Parcel, client: "Client") -> Mail:
+def make_mail(parcel: Parcel, client: "Client") -> Mail:
     """Give the message the form that the server can take."""
     offered = client.extensions
     form = render(
@@ -104,14 +115,27 @@ def _mail(parcel: Parcel, client: "Client") -> Mail:
         notify=parcel.notify,
         ret=parcel.ret,
         envid=parcel.envid,
+        each=parcel.each,
     )
 
 
-def _send_all(session: Session, parcel: Parcel, mail: Mail, outcomes: dict[bytes, Outcome]) -> None:
-    """Run transactions until each recipient has his outcome; a new connection is made only where the last one got on."""
+def send_all(
+    session: Session,
+    parcel: Parcel,
+    mail: Mail,
+    settle: "Callable[[Transaction], None]",
+    reopen: "Callable[[], Client]",
+    served: bool = False,
+) -> None:
+    """Run transactions until each recipient has his outcome; raises the failure that leaves recipients without one.
+
+    `settle` is told each transaction before the next one begins. `reopen` opens the session again. A new connection is
+    made only where the last one got on, or where it had `served` before and the server ended it without a look at this
+    transaction.
+    """
     account = session.route.account
     most, waiting = account.max_recipients, parcel.recipients
-    setup = _ROUNDS * account.timeout
+    setup = ROUNDS * account.timeout
     sending = 2 * account.timeout + mail.size / _SLOWEST + _PER_RECIPIENT * min(most, len(waiting))
     rounds = 1 + len(waiting) // min(most, _FEWEST)
     end = monotonic() + rounds * (setup + sending + session.route.patience.end_of_data)
@@ -121,14 +145,40 @@ def _send_all(session: Session, parcel: Parcel, mail: Mail, outcomes: dict[bytes
         now, waiting = waiting[:most], waiting[most:]
         session.deadline = min(end, monotonic() + sending)
         transaction = session.send(mail, now)
-        outcomes.update(transaction.outcomes)
-        left = transaction.left_over
-        if left and left == now[-len(left) :]:  # from one recipient on nobody was taken: so many fit into a transaction
-            most = len(now) - len(left)
+        again = served and transaction.unseen
+        left = now
+        if not again:
+            settle(transaction)
+            left, served = transaction.left_over, True
+            if left and left == now[-len(left) :]:  # from one recipient on nobody was taken: so many fit into a transaction
+                most = len(now) - len(left)
         waiting = left + waiting
         if waiting and not session.usable:
-            if not transaction.spent:
+            if not (again or transaction.spent):
                 raise errors.TempFail("the connection ended before this recipient's turn", session.relay)
             session.close()
             session.deadline = min(end, monotonic() + setup)
-            mail = _mail(parcel, session.open())  # another address may be another server, which takes another form
+            mail = make_mail(parcel, reopen())  # another address may be another server, which takes another form
+            served = False
+
+
+def envelope_line(qid: str, reverse_path: bytes, size: int, recipients: int) -> str:
+    """Return the line of the log, under `qmgr`, that opens a delivery."""
+    return f"{qid}: from=<{printable(reverse_path, 320)}>, size={size}, nrcpt={recipients} (queue active)"
+
+
+def outcome_lines(
+    qid: str, outcomes: "Iterable[Outcome]", relay: str, delays: "tuple[float, float, float, float]"
+) -> "list[tuple[str, bool]]":
+    """Return the line of each recipient, under `smtp`, with whether it is a warning; `delays` as in log.delays_text."""
+    times = delays_text(delays)
+    shown: dict[bytes, str] = {}
+    lines = []
+    for outcome in outcomes:
+        text = shown.get(outcome.text)
+        if text is None:
+            text = shown[outcome.text] = printable(outcome.text)
+        to = printable(outcome.recipient, 320)
+        line = f"{qid}: to=<{to}>, relay={relay}, {times}, dsn={outcome.dsn}, status={_WORDS[outcome.state]} ({text})"
+        lines.append((line, outcome.state != SENT))
+    return lines

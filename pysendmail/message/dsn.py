@@ -43,6 +43,8 @@ FAILED, DELAYED, RELAYED, DELIVERED = "failed", "delayed", "relayed", "delivered
 LIMIT = 1 << 20
 """The octets of the largest message that comes back whole unless the caller says otherwise."""
 
+_LONGEST_ADDRESS = 900  # octets that still make a legal line of a To field
+
 _SUBJECTS = {
     FAILED: (b"Undelivered Mail Returned to Sender", b"Postmaster Copy: Undelivered Mail"),
     DELAYED: (b"Delayed Mail (still being retried)", b"Postmaster Warning: Delayed Mail"),
@@ -61,7 +63,9 @@ class Facts:
     when a report cannot be delivered itself. envid: the envelope id as its sender gave it, xtext decoded.
     """
 
-    __slots__ = ("arrived", "domain", "envid", "host", "now", "qid", "retry_until", "sender", "to", "unique", "utc_offset")
+    __slots__ = (
+        "arrived", "domain", "envid", "host", "now", "qid", "retry_until", "sender", "to", "unique", "utc_offset",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -213,7 +217,7 @@ def _write(
 
 
 def _boundary(unique: bytes, texts: "Iterable[bytes]", body: "Readable | None") -> tuple[bytes, bool]:
-    """Return a boundary that comes up in none of this, and whether the message (the last text and the body) is ASCII."""
+    """Return a boundary that comes up nowhere in this, and whether the message (last text and body) is ASCII."""
     from hashlib import sha256
 
     digest = sha256(unique)
@@ -273,7 +277,5 @@ def _addressee(to: bytes) -> bytes:
     """Return the address for the To field, or an empty group for what would be no address there."""
     from pysendmail.message.address import parse
 
-    found = parse(to)
-    if len(to) <= 900 and not found.errors and len(found.mailboxes) == 1 and found.mailboxes[0].address == to:
-        return to
-    return b"undisclosed-recipients:;"
+    sound = len(to) <= _LONGEST_ADDRESS and [mailbox.address for mailbox in parse(to).mailboxes] == [to]
+    return to if sound else b"undisclosed-recipients:;"

@@ -24,7 +24,8 @@ _KEEPER = 'Whoever looks after mail on this computer must correct it; the comman
 _AGAIN = "Then send the message again."
 _BY_ITSELF = "After that the message leaves by itself."
 _OURS = {
-    LOGIN: f"The mail server refuses the user name or the password that this computer has in its configuration. {_KEEPER}",
+    LOGIN: "The mail server refuses the user name or the password that this computer has in its configuration. "
+    + _KEEPER,
     CONFIG: f"The configuration of pysendmail on this computer is not right. {_KEEPER}",
     SECURITY: "This computer could not make sure that it talks to the right mail server over a connection that nobody "
     'can read. Whoever looks after mail on it can see more with the command "pysendmail check".',
@@ -35,9 +36,10 @@ _FAILED = {
     DOMAIN: "What stands after the @ is not known as a place for mail. Check its spelling, and send the message again "
     "to the right address.",
     FULL: "The mailbox is full. Try again in a few days, or reach the recipient in another way.",
-    SIZE: "The message is too large. Make it smaller, for instance by a link in place of an attachment, and send it again.",
-    SENDER: "The mail server does not accept {sender} as a sender. Send the message again from an address that it knows "
-    'as yours; the word "from" in the configuration of pysendmail sets one.',
+    SIZE: "The message is too large. Make it smaller, for instance by a link in place of an attachment, and send it "
+    "again.",
+    SENDER: "The mail server does not accept {sender} as a sender. Send the message again from an address that it "
+    'knows as yours; the word "from" in the configuration of pysendmail sets one.',
     CONTENT: "The message cannot be taken as it is written. Change what is complained about, and send it again.",
     POLICY: "The mail server's own rules forbid this message. If its words do not tell you what to change, show this "
     "report to those who run the server.",

@@ -1,4 +1,4 @@
-"""What a report takes from the header of the message that it is about: which message it is, for people and for programs."""
+"""What a report takes from the header of the message that it is about: which message it is, for people and programs."""
 
 from binascii import Error, a2b_base64, a2b_qp
 

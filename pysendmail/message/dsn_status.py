@@ -1,4 +1,4 @@
-"""The record of a report that programs read: message/delivery-status (RFC 3464 section 2), or its UTF-8 form (RFC 6533).
+"""The record of a report that programs read: message/delivery-status (RFC 3464 section 2), or in UTF-8 (RFC 6533).
 
 Each value is made one printable line before it is written, in ASCII unless the UTF-8 form was asked for. Long ones are
 folded at blanks.
@@ -16,7 +16,7 @@ _USUAL = 76  # columns of a folded line
 _LONGEST = 900  # octets of a word in it, and of an address
 _HOST = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._:[]"
 _UPPER_HEX = b"0123456789ABCDEF"
-# Classes of the status code (RFC 3463) that fit an action. A failure of class 4 is one that lasted until the time was up.
+# Classes of the status code (RFC 3463) that fit an action. A failure of class 4 lasted until the time was up.
 _CLASSES = {"failed": "54", "delayed": "4", "relayed": "2", "delivered": "2"}
 _EXPIRED = "4.4.7"
 
@@ -99,7 +99,7 @@ def _original(orcpt: bytes, utf8: bool) -> str:
     """Return the value of Original-Recipient for an ORCPT parameter; "" if that is missing or malformed."""
     kind, _, text = orcpt.partition(b";")
     name = kind.strip().lower()
-    if not text or not name.isascii() or not name.replace(b"-", b"").isalnum() or len(name) > 40:
+    if not text or not name.replace(b"-", b"").isalnum() or len(name) > 40:
         return ""
     address = _unescaped(text) if name == b"utf-8" else decode_xtext(text)
     if name in (b"rfc822", b"utf-8"):
@@ -138,7 +138,7 @@ def _unescaped(text: bytes) -> bytes:
 
 
 def _field(name: str, value: str, utf8: bool, fold: bool = True) -> bytes:
-    """Write a field; a value that is folded has single blanks between its words."""
+    """Write a field; a value that is folded begins with a short word and has single blanks between its words."""
     octets = value.encode("utf-8" if utf8 else "ascii", "backslashreplace")
     line = name.encode("ascii") + b":"
     if not fold or len(line) + len(octets) < _USUAL:
@@ -147,7 +147,7 @@ def _field(name: str, value: str, utf8: bool, fold: bool = True) -> bytes:
     for word in octets.split():
         for at in range(0, len(word), _LONGEST):
             piece = word[at : at + _LONGEST]
-            if len(line) + len(piece) >= _USUAL and not line.endswith(b":"):
+            if len(line) + len(piece) >= _USUAL:
                 lines.append(line)
                 line = b""
             line += b" " + piece

@@ -1,4 +1,4 @@
-"""The text of a report that people read: one screen that says what happened, to whom, in whose words, and what to do."""
+"""The text of a report that people read: one screen that says what happened, to whom, who said so, and what to do."""
 
 from pysendmail.log import printable
 from pysendmail.message.dsn_advice import advice, is_answer

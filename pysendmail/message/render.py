@@ -7,7 +7,7 @@ RFC 6531, RFC 2047, RFC 2045).
 
 from pysendmail import errors
 from pysendmail.message.body import Body, BodyWriter
-from pysendmail.message.header import Field
+from pysendmail.message.header import Field, HeaderReader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ class Rendered:
 
     __slots__ = ("_body", "_header", "eight_bit", "size", "utf8")
 
-    def __init__(self, fields: list[Field], body: Body, utf8: bool) -> None:
-        self._header = b"".join([field.raw for field in fields]) + b"\r\n"
+    def __init__(self, header: bytes, body: Body, utf8: bool) -> None:
+        self._header = header + b"\r\n"
         self._body = body
         self.size = len(self._header) + body.size
         self.eight_bit = body.eight_bit
@@ -34,25 +34,41 @@ class Rendered:
         yield from self._body.chunks()
 
 
-def render(fields: list[Field], body: Body, addresses: list[bytes], *, eight_bit_ok: bool, utf8_ok: bool) -> Rendered:
+def render(
+    header: list[Field] | bytes, body: Body, addresses: list[bytes], *, eight_bit_ok: bool, utf8_ok: bool
+) -> Rendered:
     """Return the message for a server that offers 8BITMIME and SMTPUTF8, or not.
 
-    `addresses` are those of the envelope. Raises DataError where the message cannot be sent without loss.
+    `header` is prepared: its fields, or all of their octets. `addresses` are those of the envelope. Raises DataError
+    where the message cannot be sent without loss.
     """
-    utf8 = not all(address.isascii() for address in addresses)
-    fields, utf8 = _header(fields, utf8, utf8_ok)
+    utf8 = not all([address.isascii() for address in addresses])
+    encode = body.nul or body.long_line or (body.eight_bit and not eight_bit_ok)
+    if isinstance(header, bytes):
+        if header.isascii() and not (utf8 or encode or _has_long_line(header)):
+            return Rendered(header, body, False)
+        header = _split(header)
+    fields, utf8 = _header(header, utf8, utf8_ok)
     if utf8 and not utf8_ok:
         raise errors.DataError("an address is not ASCII, and the server does not offer SMTPUTF8")
-    if body.nul or body.long_line or (body.eight_bit and not eight_bit_ok):
+    if encode:
         from pysendmail.message.mime import reencode
 
         fields, body = reencode(fields, body, eight_bit_ok=eight_bit_ok, new_writer=BodyWriter)
-    return Rendered(fields, body, utf8)
+    return Rendered(b"".join([field.raw for field in fields]), body, utf8)
+
+
+def _split(header: bytes) -> list[Field]:
+    """Return the fields of a prepared header."""
+    reader = HeaderReader()
+    if not reader.feed(header + b"\r\n") or reader.rest:
+        raise errors.SoftwareError("the header of a prepared message does not end where it should")
+    return reader.fields
 
 
 def _header(fields: list[Field], utf8: bool, utf8_ok: bool) -> "tuple[list[Field], bool]":
     """Encode what is not ASCII and fold what is too long; tell whether the header needs SMTPUTF8 after that."""
-    if all(len(field.raw) <= LINE_LIMIT and field.raw.isascii() for field in fields):
+    if not any(_has_long_line(field.raw) or not field.raw.isascii() for field in fields):
         return fields, utf8
     from pysendmail.message.words import encode_field, fold_field, header_charset
 
@@ -66,10 +82,14 @@ def _header(fields: list[Field], utf8: bool, utf8_ok: bool) -> "tuple[list[Field
                 if not (utf8_ok and _is_utf8(field.raw)):
                     raise
                 utf8 = True
-        if len(field.raw) > LINE_LIMIT and any(len(line) > LINE_LIMIT for line in field.raw.split(b"\r\n")):
+        if _has_long_line(field.raw):
             field = fold_field(field)
         done.append(field)
     return done, utf8
+
+
+def _has_long_line(raw: bytes) -> bool:
+    return len(raw) > LINE_LIMIT and any([len(line) > LINE_LIMIT for line in raw.split(b"\r\n")])
 
 
 def _is_utf8(raw: bytes) -> bool:

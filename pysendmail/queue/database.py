@@ -12,18 +12,16 @@ written over the first one in the log, and from then on that never was.
 
 A full disk must not keep a runner from noting what it has delivered, or it would be delivered again. So a runner keeps
 a reserve: a file of some room that goes when a result finds the disk full.
-
-The extension module `_sqlite3` is used directly: the package around it loads datetime, which costs a millisecond.
 """
+
 
 import os
 from _thread import allocate_lock
 from time import monotonic, sleep
 
-import _sqlite3
-
 from pysendmail import errors
 from pysendmail.queue import location, schema, trouble
+from pysendmail.queue.engine import sqlite
 from pysendmail.queue.store import Damaged
 
 TYPE_CHECKING = False
@@ -37,6 +35,7 @@ if TYPE_CHECKING:
 
 PATIENCE = 60.0
 _RESERVE = 1 << 20
+_PLAIN = b"/-_.0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _CHECKPOINT = 1000  # pages in the log after which a commit brings them into the file
 _LOG_LIMIT = 16 << 20  # octets of the log that stay allocated after a large message
 _SETTINGS = (
@@ -78,14 +77,15 @@ class Database:
             repairs = () if users else _look(path)
             try:
                 self._db: Connection | None = self._connect(repairs)
-            except _sqlite3.Error as error:
+            except sqlite.Error as error:
                 raise trouble.translate(error, path, patience) from error
             _open[self._file] = (pid, users + 1)
 
     def _connect(self, repairs: "Iterable[Callable[[Connection], object]]") -> "Connection":
         # "rw": a file that has just gone is an error, and never made anew as an empty one.
-        name = "".join([chr(c) if chr(c).isalnum() and c < 128 or c in b"/-_." else f"%{c:02x}" for c in os.fsencode(self.path)])
-        db: Connection = _sqlite3.connect(
+        octets = os.fsencode(self.path)
+        name = "".join([chr(octet) if octet in _PLAIN else f"%{octet:02x}" for octet in octets])
+        db: Connection = sqlite.connect(
             f"file://{name}?mode=rw", timeout=self.patience, isolation_level=None, check_same_thread=False, uri=True
         )
         try:
@@ -111,7 +111,7 @@ class Database:
                 del _open[self._file]
             try:
                 db.close()
-            except _sqlite3.Error:
+            except sqlite.Error:
                 pass  # the log stays, and with it all that was committed
 
     def read(self, sql: str, parameters: "tuple[Any, ...] | dict[str, Any]" = ()) -> "Rows":
@@ -119,7 +119,7 @@ class Database:
         with self._lock:
             try:
                 return self._connection().execute(sql, parameters).fetchall()
-            except (_sqlite3.Error, MemoryError) as error:
+            except (sqlite.Error, MemoryError) as error:
                 raise trouble.translate(error, self.path, self.patience) from error
 
     def write(self, work: "Callable[[Connection], T]", *, durable: bool = True, reserve: bool = False) -> "T":
@@ -133,7 +133,7 @@ class Database:
             for attempt in range(3):
                 try:
                     return self._transact(db, work, durable)
-                except (_sqlite3.Error, MemoryError) as error:
+                except (sqlite.Error, MemoryError) as error:
                     if trouble.code(error) != trouble.FULL or attempt == 2 or not self._make_room(db, attempt, reserve):
                         raise trouble.translate(error, self.path, self.patience) from error
         raise AssertionError("not reached")
@@ -160,7 +160,7 @@ class Database:
         except BaseException as error:
             _roll_back(db)
             # With a page missing, as on a full disk, the log holds no commit.
-            if isinstance(error, _sqlite3.Error) and trouble.code(error) != trouble.FULL:
+            if isinstance(error, sqlite.Error) and trouble.code(error) != trouble.FULL:
                 _unmake(db)
             raise
         return result
@@ -172,7 +172,7 @@ class Database:
             try:
                 db.execute("BEGIN IMMEDIATE")
                 return
-            except _sqlite3.Error as error:
+            except sqlite.Error as error:
                 if trouble.code(error) not in (trouble.BUSY, trouble.PROTOCOL) or monotonic() >= end:
                     raise
                 sleep(0.01)
@@ -184,7 +184,7 @@ class Database:
                 return False
         try:
             db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-        except _sqlite3.Error:
+        except sqlite.Error:
             pass  # the same trouble once more
         return True
 
@@ -230,7 +230,7 @@ def _roll_back(db: "Connection") -> None:
     if db.in_transaction:
         try:
             db.execute("ROLLBACK")
-        except _sqlite3.Error:
+        except sqlite.Error:
             pass  # SQLite has rolled back by itself
 
 
@@ -240,7 +240,7 @@ def _unmake(db: "Connection") -> None:
         db.execute("BEGIN IMMEDIATE")
         db.execute("UPDATE fence SET number = number + 1")
         db.execute("COMMIT")
-    except _sqlite3.Error:
+    except sqlite.Error:
         _roll_back(db)
 
 

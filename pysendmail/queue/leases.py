@@ -23,7 +23,7 @@ class Lock:
         try:
             while self._fd < 0:
                 self.name = f"{os.getpid()}-{os.urandom(8).hex()}"
-                self._file = path + _MARK + self.name
+                self._file = file(path, self.name)
                 self._fd = _make(self._file, uid, gid)
         except OSError as error:
             raise trouble.from_system(error, path, "a runner's lock cannot be taken") from error
@@ -39,9 +39,14 @@ class Lock:
             self._fd = -1
 
 
-def _make(file: str, uid: int, gid: int) -> int:
+def file(path: str, name: str) -> str:
+    """Return the path of an owner's file."""
+    return path + _MARK + name
+
+
+def _make(lock: str, uid: int, gid: int) -> int:
     """Make a file and lock it; return its descriptor, or -1 if somebody took it for a dead owner's and cleared it away."""
-    fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if os.geteuid() == 0 and uid:
@@ -59,9 +64,9 @@ def _make(file: str, uid: int, gid: int) -> int:
 
 def alive(path: str, name: str) -> bool:
     """Tell whether the owner of that name lives; clear away what a dead one left."""
-    file = path + _MARK + name
+    lock = file(path, name)
     try:
-        fd = os.open(file, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+        fd = os.open(lock, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
     except OSError as error:
@@ -73,7 +78,7 @@ def alive(path: str, name: str) -> bool:
     finally:
         os.close(fd)
     try:
-        os.unlink(file)
+        os.unlink(lock)
     except FileNotFoundError:
         pass  # another runner saw the same
     return False

@@ -65,7 +65,8 @@ def _check_file(path: str, found: os.stat_result) -> None:
     if found.st_nlink != 1:
         raise errors.TempFail("the queue file has a second name (a hard link), which is refused", path)
     if found.st_mode & _OTHERS_WRITE:
-        raise errors.TempFail(f"others may write to the queue; its mode must be 0600 and not {found.st_mode & 0o777:04o}", path)
+        mode = f"{found.st_mode & 0o7777:04o}"
+        raise errors.TempFail(f"others may write to the queue: its mode must be 0600, it is {mode}", path)
 
 
 def _check_folder(folder: str) -> None:
@@ -111,7 +112,7 @@ def _create(path: str, folder: str) -> os.stat_result:
         _lock(fd, folder)
         if not os.path.lexists(path):
             if os.path.lexists(path + "-wal"):
-                raise errors.TempFail("the queue is gone, but its log (-wal) is there: put the file back, or move the log away", path)
+                raise errors.TempFail("the queue is gone but its log is here: put it back, or move this away", path + "-wal")
             draft = path + "-new"
             if os.path.lexists(draft):
                 os.unlink(draft)  # its maker died

@@ -115,9 +115,9 @@ def chunk_seal(message: int, number: int, data: bytes) -> int:
 
 def image() -> bytes:
     """Return the octets of a new queue file, already in WAL mode. Raises ConfigError where SQLite is too old."""
-    import _sqlite3
+    from pysendmail.queue.engine import sqlite
 
-    memory = _sqlite3.connect(":memory:", isolation_level=None)
+    memory = sqlite.connect(":memory:", isolation_level=None)
     try:
         memory.executescript(
             f"PRAGMA page_size = {PAGE}; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA application_id = {APPLICATION_ID};"
@@ -167,7 +167,7 @@ def migrate(db: "Connection", steps: "Sequence[Step]" = MIGRATIONS, version: int
 
 def newer(found: int) -> str:
     """Say that a file of version `found` is none of this release."""
-    return f"the queue has version {found} and this release knows up to {VERSION}; it was left as it is: install the newer release"
+    return f"the queue has version {found}, this release knows {VERSION}: install the newer release (nothing was changed)"
 
 
 def text(value: str) -> str:

@@ -256,9 +256,13 @@ def insert(db: "Connection", entry: "Entry") -> None:
         ),
     ).lastrowid
     assert message is not None
+    left = len(entry.header) + entry.body.size
     for number, data in enumerate(_rows_of(entry)):
         row = (message << schema.CHUNK_BITS | number, schema.chunk_seal(message, number, data), data)
         db.execute("INSERT INTO chunk VALUES (?, ?, ?)", row)
+        left -= len(data)
+    if left or not entry.recipients:
+        raise errors.SoftwareError("a message for the queue has no recipient, or another length than it says")
     db.executemany(
         "INSERT INTO recipient VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, 0, ?, ?, ?, 0)",
         [

@@ -36,6 +36,12 @@ class Damaged(errors.TempFail):
     status = "4.3.0"
 
 
+class LeaseLost(errors.TempFail):
+    """The lease ran out, and somebody took over what it held; its owner gets nothing more, and has to enroll anew."""
+
+    status = "4.3.0"
+
+
 class StoredBody(Body):
     """A body in a queue: read piece by piece, each verified by its checksum before any octet of it is given out.
 
@@ -129,7 +135,8 @@ class Store:
 
         The lease of everything that this owner holds is set to end `lease` seconds from now. A message or recipient
         whose stored envelope is damaged is not returned, but held, with a reply that says so. An empty list means that
-        there is nothing left. Raises SoftwareError for an owner who is not enrolled.
+        there is nothing left. Raises LeaseLost for an owner whose lease another one has ended, SoftwareError for one
+        who is not enrolled.
         """
         raise NotImplementedError
 

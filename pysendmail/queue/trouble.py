@@ -46,6 +46,8 @@ def translate(error: Exception, path: str, waited: float) -> errors.Failure:
         return errors.TempFail("the queue cannot be opened; are its folder and all files beside it ours and writable?", path)
     if number == IOERR:
         return errors.TempFail(f"input/output error ({name}); is the disk in order?", path)
+    if number == CONSTRAINT:
+        return errors.TempFail("a message of this queue id is in the queue already", path)
     if number == NOMEM or isinstance(error, MemoryError):
         return errors.TempFail("out of memory", path)
     return errors.SoftwareError(f"the queue's database refused a command ({name}: {error})", path)

@@ -15,10 +15,11 @@ class Mail:
 
     `recipients` and `reverse_path` are addresses without angle brackets; `size` is the number of octets with CRLF line
     ends and without dot-stuffing; `chunks` returns a fresh iterator over these octets. `notify`, `ret` and `envid` are
-    the DSN parameters of RFC 3461 as written on the command line, or None.
+    the DSN parameters of RFC 3461 as written on the command line, or None. Where recipients have parameters of their own,
+    `each` holds them instead of `notify`: NOTIFY, and ORCPT with its type but not in xtext.
     """
 
-    __slots__ = ("chunks", "eight_bit", "envid", "notify", "recipients", "ret", "reverse_path", "size", "utf8")
+    __slots__ = ("chunks", "each", "eight_bit", "envid", "notify", "recipients", "ret", "reverse_path", "size", "utf8")
 
     def __init__(
         self,
@@ -32,6 +33,7 @@ class Mail:
         notify: bytes | None = None,
         ret: bytes | None = None,
         envid: bytes | None = None,
+        each: "dict[bytes, tuple[bytes | None, bytes | None]] | None" = None,
     ) -> None:
         self.reverse_path = reverse_path
         self.recipients = recipients
@@ -42,6 +44,7 @@ class Mail:
         self.notify = notify
         self.ret = ret
         self.envid = envid
+        self.each = each
 
 
 class Outcome:

@@ -52,6 +52,12 @@ class Transaction:
         later = set(self.left_over)
         return [r for r in self.recipients if r not in self.outcomes and r not in later]
 
+    @property
+    def unseen(self) -> bool:
+        """Whether the server ended the connection before it said anything to MAIL, and cannot have the whole message."""
+        reply = self.mail_reply
+        return self._client.closing and (not self.end_left if reply is None else reply.code == 421)
+
     def commands(self) -> "Iterator[bytes | None]":
         """Yield the command lines, the last one with the message's stream behind it; None where answers must come first."""
         client = self._client
@@ -113,15 +119,21 @@ class Transaction:
             if mail.ret:
                 line += b" RET=" + mail.ret
             if mail.envid:
-                line += b" ENVID=" + _xtext(mail.envid)
+                line += b" ENVID=" + xtext(mail.envid)
         return line
 
     def _rcpt_command(self, recipient: bytes) -> bytes:
         line = b"RCPT TO:<" + recipient + b">"
-        if self.mail.notify and b"DSN" in self._client.extensions:
-            line += b" NOTIFY=" + self.mail.notify
-            if recipient.isascii():
-                line += b" ORCPT=rfc822;" + _xtext(recipient)
+        notify, original, each = self.mail.notify, None, self.mail.each
+        if each is not None:
+            notify, original = each.get(recipient, (None, None))
+        if not (notify or original) or b"DSN" not in self._client.extensions:
+            return line
+        if notify:
+            line += b" NOTIFY=" + notify
+        kind, _, address = (original or b"rfc822;" + recipient).partition(b";")
+        if address.isascii():
+            line += b" ORCPT=" + kind + b";" + xtext(address)
         return line
 
     # Answers
@@ -190,8 +202,8 @@ def _is_full(reply: Reply) -> bool:
     return reply.enhanced is None or reply.enhanced in _TOO_MANY
 
 
-def _xtext(text: bytes) -> bytes:
-    """Encode a DSN parameter (RFC 3461 section 4)."""
+def xtext(text: bytes) -> bytes:
+    """Encode the value of a DSN parameter (RFC 3461 section 4)."""
     return b"".join(b"+%02X" % c if c < 33 or c > 126 or c in b"+=" else bytes((c,)) for c in text)
 
 

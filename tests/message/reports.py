@@ -73,14 +73,34 @@ def parts(made: tuple[list[Field], Body]) -> list[bytes]:
     return [part.removeprefix(b"\r\n") for part in found]
 
 
+def inner(message: Message, *places: int) -> Message:
+    """Give the part of a part of a message that stands at these places."""
+    for place in places:
+        found = message.get_payload(place)
+        assert isinstance(found, Message)
+        message = found
+    return message
+
+
+def content(message: Message) -> bytes:
+    """Give what a leaf holds, decoded."""
+    found = message.get_payload(decode=True)
+    assert isinstance(found, bytes)
+    return found
+
+
+def raw_parsed(made: tuple[list[Field], Body]) -> Message:
+    """Read the report by the rules that keep what cannot be decoded as it is."""
+    return email.message_from_bytes(octets(made))
+
+
 def parsed(made: tuple[list[Field], Body]) -> EmailMessage:
     return email.message_from_bytes(octets(made), policy=email.policy.default)
 
 
 def blocks(made: tuple[list[Field], Body]) -> list[Message]:
     """Give the groups of fields of the record: that on the message, then one a recipient."""
-    message = email.message_from_bytes(octets(made))
-    found = [part for part in message.walk() if part.get_content_type() == "message/delivery-status"]
+    found = [part for part in raw_parsed(made).walk() if part.get_content_type() == "message/delivery-status"]
     assert len(found) == 1
     payload = found[0].get_payload()
     assert isinstance(payload, list)

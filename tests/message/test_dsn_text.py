@@ -138,10 +138,11 @@ TROUBLES = {
     "content": ("554 5.6.0 no", "5.6.0", "Change what is complained about", "Nothing."),
     "policy": ("550 5.7.1 no", "5.7.1", "rules forbid", "Nothing."),
     "loop": ("554 5.4.6 loop", "5.4.6", "in a circle", "Nothing."),
+    "denied by another meaning of 4.1": ("550 5.4.1 denied", "5.4.1", "Check the address. If it is right", "Nothing."),
     "a refusal without more": ("550 no", "5.0.0", "Check the address. If it is right", "Nothing."),
     "a bad address without a status": ("553 no", "5.0.0", "There is no such address", "Nothing."),
     "login refused": ("535 5.7.8 bad", "5.7.8", '"pysendmail check" tries it. Then send', "leaves by itself"),
-    "login refused, no status": ("530 login first", "5.0.0", "refuses the user name or the password", "leaves by itself"),
+    "login refused, no status": ("530 login first", "5.0.0", "user name or the password", "leaves by itself"),
     "login refused by us": ("no password", "4.7.0", "refuses the user name or the password", "leaves by itself"),
     "greylisting is no login": ("450 4.7.0 later", "4.7.0", "put the message off each time", "Nothing."),
     "configuration": ("/etc/x.conf:3: unknown word", "4.3.5", "configuration of pysendmail", "leaves by itself"),
@@ -199,8 +200,20 @@ def test_a_long_subject_is_cut_and_a_missing_one_left_out():
 
 
 def test_words_without_blanks_are_cut_so_that_every_line_can_travel():
-    made = report(recipients=[recipient("ü".encode() * 400 + b"@x", reply="550 " + "\U0001f600" * 2000)])
+    made = report(recipients=[recipient("ü😀".encode() * 200 + b"@x", reply="550 " + "\U0001f601" * 1000)])
     assert max(map(len, parts(made)[0].split(b"\r\n"))) <= 998 and not made[1].long_line
+    assert human(made).count("\U0001f601") == 1000
+
+
+def test_an_address_is_shown_as_it_is():
+    assert '\n"a  b"@example.net\n' in human(report(recipients=[recipient(b'"a  b"@example.net')]))
+
+
+@pytest.mark.parametrize(
+    ("octets", "size"), [(700, "1 KB"), (99_600, "100 KB"), (999_000, "999 KB"), (1_460_000, "1.5 MB")]
+)
+def test_the_size_of_the_message_is_in_units_that_people_know(octets, size):
+    assert f"Your message ({size}) is too large" in prose(report(text=b"x" * (octets - 200) + b"\r\n", limit=100))
 
 
 def test_a_reply_of_several_lines_or_with_odd_characters_is_one_paragraph():
@@ -210,7 +223,8 @@ def test_a_reply_of_several_lines_or_with_odd_characters_is_one_paragraph():
 
 @pytest.mark.parametrize(
     ("text", "answer"),
-    [("550 x", True), ("550", True), ("421-x", True), ("5501", False), ("150 x", False), ("٥٥٠ x", False), ("", False)],
+    [("550 x", True), ("550", True), ("421-x", True), ("5501", False), ("150 x", False),
+     ("5٥٠ x", False), ("", False)],
 )
 def test_an_answer_of_a_server_begins_with_a_code(text, answer):
     assert is_answer(text) is answer

@@ -1,0 +1,133 @@
+"""Reports to senders, made so that they enter the queue in the commit of the results that they are about.
+
+A report is a message of its own: from the null sender, through the account of the message it is about. What cannot be
+delivered of our own reports is reported to the postmaster of the configuration, once; without one it stays as failed.
+"""
+
+import os
+from _thread import allocate_lock
+
+from pysendmail import errors
+from pysendmail.log import queue_id
+from pysendmail.message import dsn
+from pysendmail.queue.values import Entry, Notice, QueuedRecipient
+from pysendmail.queue.verdict import DELAYED, FAILED
+from pysendmail.smtp.transaction import xtext
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pysendmail.queue.settings import Settings
+    from pysendmail.queue.store import Stored
+    from pysendmail.queue.values import Message
+    from pysendmail.queue.verdict import Verdict
+
+
+class Ids:
+    """Give queue ids, each a new one: within one process time alone does not tell them apart."""
+
+    __slots__ = ("_last", "_lock")
+
+    def __init__(self) -> None:
+        self._last = 0
+        self._lock = allocate_lock()
+
+    def next(self, now: float) -> str:
+        """Return an id for a message that enters the queue at `now` (seconds since the epoch)."""
+        with self._lock:
+            self._last = max(self._last + 1, int(now * 1e6))
+            return queue_id((self._last + 0.5) / 1e6, os.getpid())
+
+
+_ids = Ids()
+
+
+def notices(
+    message: "Message", verdicts: "list[Verdict]", stored: "Callable[[], Stored]", settings: "Settings", now: float
+) -> list[Notice]:
+    """Return the reports that these verdicts on recipients of one message ask for; `stored` opens the message.
+
+    Raises a Failure if a report cannot be made now (no room for its text, say).
+    """
+    kinds: dict[str, list[Verdict]] = {}
+    for verdict in verdicts:
+        if verdict.report:
+            kinds.setdefault(verdict.report, []).append(verdict)
+    made = []
+    for kind, about in kinds.items():
+        to = _addressee(message, about, settings)
+        if to:
+            entry = _report(kind, to, message, about, stored, settings, now)
+            made.append(Notice(entry, [(message.id, verdict.recipient.number) for verdict in about]))
+    return made
+
+
+def _addressee(message: "Message", about: "list[Verdict]", settings: "Settings") -> bytes:
+    """Return whom to tell, b"" for nobody: a report on the report to the postmaster would go round for ever."""
+    if message.sender:
+        return message.sender
+    postmaster = settings.postmaster
+    return b"" if any([verdict.recipient.address == postmaster for verdict in about]) else postmaster
+
+
+def _report(
+    kind: str,
+    to: bytes,
+    message: "Message",
+    about: "list[Verdict]",
+    stored: "Callable[[], Stored]",
+    settings: "Settings",
+    now: float,
+) -> Entry:
+    from time import localtime
+
+    qid = _ids.next(now)
+    facts = dsn.Facts(
+        host=settings.host,
+        domain=settings.domain,
+        now=now,
+        utc_offset=localtime(now).tm_gmtoff // 60,
+        unique=f"{qid}.{os.urandom(6).hex()}".encode(),
+        qid=message.qid,
+        sender=message.sender,
+        to=to,
+        envid=message.envid,
+        arrived=message.created,
+        retry_until=message.created + settings.schedule.expire if kind == DELAYED else None,
+    )
+    fields, body = _build(kind, facts, [_recipient(verdict) for verdict in about], stored, message.ret)
+    header = b"".join([field.raw for field in fields])
+    return Entry(
+        qid, message.uid, b"", header, body, [QueuedRecipient(to)], created=now, account=message.account,
+        config=message.config, tag=message.tag, bounce=True,
+    )  # fmt: skip
+
+
+def _build(
+    kind: str, facts: dsn.Facts, recipients: list[dsn.Recipient], stored: "Callable[[], Stored]", ret: bytes | None
+) -> "tuple[list[dsn.Field], dsn.Body]":
+    """Make the report; a message that is damaged is represented by as much of it as can be read."""
+    header, body = b"", None
+    try:
+        original = stored()
+        header, body = original.header, original.body if kind == FAILED else None
+        return dsn.build(kind, facts, recipients, header, body, ret)
+    except errors.Failure as failure:
+        if failure.status == "4.3.1":  # a full disk, which is nothing about the message
+            raise
+        return dsn.build(kind, facts, recipients, header, None, ret)
+
+
+def _recipient(verdict: "Verdict") -> dsn.Recipient:
+    recipient, result = verdict.recipient, verdict.result
+    kind, _, original = (recipient.orcpt or b"").partition(b";")
+    return dsn.Recipient(
+        recipient.address,
+        result.dsn,
+        verdict.reply,
+        result.relay,
+        orcpt=(kind + b";" + (xtext(original) if kind.lower() != b"utf-8" else original)) if original else None,
+        last_attempt=result.tried,
+        uncertain=verdict.uncertain,
+    )

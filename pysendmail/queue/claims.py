@@ -1,0 +1,290 @@
+"""Leases on recipients of a queue file: taking them, and reporting what became of them.
+
+An owner is a row in the database and a lock beside it (leases.py). What he has claimed bears the number of his row. When
+his lease ends for any reason, his row goes, and what he had claimed is as before: a report that comes later finds
+nothing that bears his number, which was never given to anybody else.
+"""
+
+from _thread import allocate_lock
+
+from pysendmail import errors
+from pysendmail.queue import leases, rows, schema
+from pysendmail.queue.sqlite import REPLY_LIMIT, insert
+from pysendmail.queue.states import ACTIVE, CODES, FAILED, HELD, REMOVED, RESULTS, SENT, UNCERTAIN, WAITING
+from pysendmail.queue.store import LeaseLost
+from pysendmail.queue.values import Item, Recipient, Result
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from sqlite3 import Connection
+    from typing import Any
+
+    from pysendmail.queue.database import Database
+    from pysendmail.queue.values import Notice, Select
+
+DAMAGED_DSN = "4.3.0"
+DAMAGED = "the stored message is damaged (a checksum is wrong), so it is not sent; see `pysendmail queue check`"
+
+_GIVE_BACK = "UPDATE recipient SET state = origin, origin = 0, owner = 0 WHERE state = 4 AND owner = ?"
+_HOLDS = "SELECT 1 FROM recipient WHERE state = 4 AND owner = ?"
+_TAKE = "UPDATE recipient SET origin = state, state = 4, owner = ? WHERE message = ? AND number = ?"
+_REPORT = (
+    "UPDATE recipient SET state = ?1, origin = ?2, due = ?3, attempts = attempts + ?4, warned = warned OR ?5,"
+    " first_tried = CASE WHEN ?4 AND first_tried = 0 THEN ?6 ELSE first_tried END,"
+    " last_tried = CASE WHEN ?4 THEN ?6 ELSE last_tried END, done = ?7, reply = ?8, dsn = ?9, relay = ?10, owner = 0"
+    " WHERE message = ?11 AND number = ?12 AND state = 4 AND owner = ?13"
+)
+
+
+class Claims:
+    """The owners that one store has enrolled, and what they do."""
+
+    __slots__ = ("_database", "_lock", "_owners", "_steady")
+
+    def __init__(self, database: "Database", steady: "Callable[[], float]") -> None:
+        self._database = database
+        self._steady = steady
+        self._lock = allocate_lock()
+        self._owners: dict[str, tuple[int, leases.Lock]] = {}
+
+    def enroll(self) -> str:
+        database = self._database
+        database.set_aside()
+        lock = leases.Lock(database.path, database.uid, database.gid)
+        try:
+            number = database.write(lambda db: _new_owner(db, lock.name), durable=False)
+        except BaseException:
+            lock.drop()
+            raise
+        with self._lock:
+            self._owners[lock.name] = (number, lock)
+        return lock.name
+
+    def _number(self, owner: str) -> int:
+        try:
+            return self._owners[owner][0]
+        except KeyError:
+            raise errors.SoftwareError("the owner of a lease is not enrolled", self._database.path) from None
+
+    def claim(
+        self,
+        owner: str,
+        now: float,
+        lease: float,
+        limit: int,
+        due_only: bool,
+        select: "Select | None",
+        after: int,
+        horizon: float,
+    ) -> list[Item]:
+        number = self._number(owner)
+        seeker = _Seeker(now, horizon, due_only, select, after)
+
+        def work(db: "Connection") -> list[Item]:
+            self._end_others(db, number)
+            self._prolong(db, number, lease)
+            return _take(db, number, owner, seeker, limit)
+
+        return self._database.write(work, durable=False)
+
+    def finish(self, owner: str, results: list[Result], notices: "list[Notice]") -> list[tuple[int, int]]:
+        number = self._number(owner)
+
+        def work(db: "Connection") -> list[tuple[int, int]]:
+            accepted = [(r.message, r.number) for r in results if _report(db, number, r)]
+            for notice in notices:
+                if set(notice.about) <= set(accepted):
+                    insert(db, notice.entry)
+            for message in {message for message, _ in accepted}:
+                drop_if_done(db, message)
+            return accepted
+
+        return self._database.write(work, reserve=True) if results else []
+
+    def extend(self, owner: str, lease: float) -> bool:
+        number = self._number(owner)
+        try:
+            self._database.write(lambda db: self._prolong(db, number, lease), durable=False)
+        except LeaseLost:
+            return False
+        return True
+
+    def give_back(self, owner: str, messages: list[int]) -> int:
+        number = self._number(owner)
+
+        def work(db: "Connection") -> int:
+            return sum([db.execute(_GIVE_BACK + " AND message = ?", (number, message)).rowcount for message in messages])
+
+        return self._database.write(work, durable=False)
+
+    def release(self, owner: str) -> int:
+        with self._lock:
+            number, lock = self._owners.pop(owner, (0, None))
+        if lock is None:
+            return 0
+        try:
+            return self._database.write(lambda db: _end(db, number), durable=False)
+        finally:
+            lock.drop()
+
+    def release_all(self) -> None:
+        """Give back all that was claimed through this store."""
+        for owner in list(self._owners):
+            self.release(owner)
+
+    def _prolong(self, db: "Connection", number: int, lease: float) -> None:
+        if not db.execute("UPDATE owner SET expires = ? WHERE id = ?", (self._steady() + lease, number)).rowcount:
+            raise LeaseLost("another runner took over, because this one did not get on for too long", self._database.path)
+
+    def _end_others(self, db: "Connection", mine: int) -> None:
+        """End the leases of the dead, and those that ran out."""
+        now = self._steady()
+        for number, name, expires in db.execute("SELECT id, name, expires FROM owner WHERE id <> ?", (mine,)).fetchall():
+            if not leases.alive(self._database.path, name):
+                _end(db, number)
+            elif expires <= now and db.execute(_HOLDS, (number,)).fetchone():
+                _end(db, number)
+
+
+def _new_owner(db: "Connection", name: str) -> int:
+    return db.execute("INSERT INTO owner VALUES (NULL, ?, 0.0)", (name,)).lastrowid or 0
+
+
+def _end(db: "Connection", number: int) -> int:
+    """End an owner; return how many recipients he had."""
+    freed = db.execute(_GIVE_BACK, (number,)).rowcount
+    db.execute("DELETE FROM owner WHERE id = ?", (number,))
+    return freed
+
+
+class _Seeker:
+    """Which recipients a claim is after, as SQL."""
+
+    __slots__ = ("after", "condition", "due_only", "horizon", "joined", "now")
+
+    def __init__(self, now: float, horizon: float, due_only: bool, select: "Select | None", after: int) -> None:
+        self.now = now
+        self.horizon = now + horizon
+        self.due_only = due_only
+        self.after = after
+        self.condition = rows.Condition(select)
+        self.joined = "" if not self.condition.text else " JOIN message m ON m.id = r.message JOIN lane l ON l.id = m.lane"
+
+    def messages(self, db: "Connection", limit: int) -> "list[int]":
+        """Return the ids of up to `limit` messages, in the order in which their turn comes."""
+        found: dict[int, None] = {}
+        turns = self._by_lane(db) if self.due_only else [self._by_arrival(db)]
+        while turns and len(found) < limit:
+            for turn in list(turns):
+                row = next(turn, None)
+                if row is None:
+                    turns.remove(turn)
+                else:
+                    found[row[0]] = None
+                    if len(found) >= limit:
+                        break
+        return list(found)
+
+    def _by_arrival(self, db: "Connection") -> "Iterator[tuple[Any, ...]]":
+        sql = f"SELECT r.message FROM recipient r{self.joined} WHERE r.message > ? AND r.state <= 3{self.condition.text}"
+        return db.execute(f"{sql} ORDER BY r.message", (self.after, *self.condition.parameters))
+
+    def _by_lane(self, db: "Connection") -> "list[Iterator[tuple[Any, ...]]]":
+        """Return what is due of each open lane: what a wrong clock has put far away first, then the longest overdue."""
+        sql = f"SELECT r.message FROM recipient r{self.joined} WHERE r.lane = ? AND r.state <= 3"
+        turns: list[Iterator[tuple[Any, ...]]] = []
+        for (lane,) in db.execute("SELECT id FROM lane WHERE until <= ? OR until > ?", (self.now, self.horizon)).fetchall():
+            for comparison, time in (("> ?", self.horizon), ("<= ?", self.now)):
+                parameters = (lane, time, *self.condition.parameters)
+                turns.append(db.execute(f"{sql} AND r.due {comparison}{self.condition.text} ORDER BY r.due", parameters))
+        return turns
+
+    def recipients(self, db: "Connection", message: int) -> "list[tuple[Any, ...]]":
+        """Return the rows of a message's recipients who are meant."""
+        sql = f"SELECT {rows.RECIPIENT} FROM recipient r{self.joined} WHERE r.message = ? AND r.state <= 3"
+        parameters: list[Any] = [message]
+        if self.due_only:
+            sql += " AND (r.due <= ? OR r.due > ?)"
+            parameters += [self.now, self.horizon]
+        parameters += self.condition.parameters
+        return db.execute(f"{sql}{self.condition.text} ORDER BY r.number", parameters).fetchall()
+
+
+def _take(db: "Connection", number: int, owner: str, seeker: _Seeker, limit: int) -> list[Item]:
+    """Make up to `limit` messages this owner's, and put aside what is damaged."""
+    taken: list[Item] = []
+    while len(taken) < limit:
+        wanted = limit - len(taken)
+        ids = seeker.messages(db, wanted)
+        for message in ids:
+            item = _take_one(db, number, owner, seeker.recipients(db, message))
+            if item is not None:
+                taken.append(item)
+            seeker.after = message
+        if len(ids) < wanted:
+            break
+    return taken
+
+
+def _take_one(db: "Connection", number: int, owner: str, found: "list[tuple[Any, ...]]") -> Item | None:
+    message = found[0][0]
+    row = db.execute(
+        f"SELECT {rows.MESSAGE} FROM message m JOIN lane l ON l.id = m.lane WHERE m.id = ?", (message,)
+    ).fetchone()
+    sound = row is not None and rows.message_is_sound(row)
+    mine: list[Recipient] = []
+    for columns in found:
+        if sound and rows.recipient_is_sound(columns):
+            one = rows.recipient(columns, {})
+            one.origin, one.state, one.owner = one.state, ACTIVE, owner
+            mine.append(one)
+        else:
+            _hold_damaged(db, columns)
+    db.executemany(_TAKE, [(number, one.message, one.number) for one in mine])
+    return Item(rows.message(row), mine) if mine else None
+
+
+def _hold_damaged(db: "Connection", columns: "tuple[Any, ...]") -> None:
+    db.execute(
+        "UPDATE recipient SET origin = state, state = ?, reply = ?, dsn = ? WHERE message = ? AND number = ?",
+        (CODES[HELD], DAMAGED, DAMAGED_DSN, *columns[:2]),
+    )
+
+
+def _report(db: "Connection", owner: int, result: Result) -> bool:
+    """Write one result; tell whether it was accepted."""
+    if result.state not in RESULTS:
+        raise errors.SoftwareError(f"no attempt ends as {result.state}")
+    origin = 0
+    if result.state == HELD:
+        origin = CODES[result.origin] if result.origin in WAITING else _origin(db, result)
+    ended = result.tried if result.state in (SENT, FAILED) else 0.0
+    changed = db.execute(
+        _REPORT,
+        (
+            CODES[result.state], origin, result.due, result.attempted, result.warned, result.tried, ended,
+            schema.text(result.reply[:REPLY_LIMIT]), schema.text(result.dsn), schema.text(result.relay), result.message,
+            result.number, owner,
+        ),
+    )  # fmt: skip
+    return changed.rowcount == 1
+
+
+def _origin(db: "Connection", result: Result) -> int:
+    sql = "SELECT origin FROM recipient WHERE message = ? AND number = ?"
+    found = db.execute(sql, (result.message, result.number)).fetchone()
+    return int(found[0]) if found else CODES[UNCERTAIN]
+
+
+def drop_if_done(db: "Connection", message: int) -> None:
+    """Delete a message whose recipients are all sent or removed."""
+    if db.execute("SELECT 1 FROM recipient WHERE message = ? AND state < 7 LIMIT 1", (message,)).fetchone():
+        return
+    db.execute("DELETE FROM recipient WHERE message = ?", (message,))
+    db.execute("DELETE FROM message WHERE id = ?", (message,))
+    first = message << schema.CHUNK_BITS
+    db.execute("DELETE FROM chunk WHERE id BETWEEN ? AND ?", (first, first + (1 << schema.CHUNK_BITS) - 1))
+
+
+assert CODES[SENT] == 7 and CODES[REMOVED] == 8, "drop_if_done counts on them"

@@ -1,0 +1,419 @@
+"""A queue in memory: the same behaviour as every other one, for tests and measurements. It is gone with the process."""
+
+import os
+from _thread import RLock
+
+from pysendmail import errors
+from pysendmail.queue import states
+from pysendmail.queue.store import Damaged, LeaseLost, Store, Stored, StoredBody
+from pysendmail.queue.values import HORIZON, Counts, Item, Lane, Message, Recipient, Select, Steered
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import TypeVar
+
+    from pysendmail.queue.values import Entry, Notice, Problem, Result
+
+    T = TypeVar("T")
+    Key = tuple[int, int]
+
+_LIMIT = 1024
+_PAGE = 1000
+_PIECE = 1 << 20
+
+
+class MemoryStore(Store):
+    """A queue in memory. `steady` measures leases; without it the times that come with the calls do."""
+
+    def __init__(self, *, steady: "Callable[[], float] | None" = None) -> None:
+        self._steady = steady
+        self._lock = RLock()
+        self._last = 0
+        self._messages: dict[int, Message] = {}
+        self._texts: dict[int, tuple[bytes, bytes]] = {}
+        self._ids: dict[str, int] = {}
+        self._recipients: dict[int, list[Recipient]] = {}
+        self._lanes: dict[tuple[str, str], Lane] = {}
+        self._owners: dict[str, float] = {}
+        self._enrolled: set[str] = set()
+
+    # Taking messages in
+
+    def add(self, entry: "Entry") -> str:
+        return self.add_many([entry])[0]
+
+    def add_many(self, entries: "Iterable[Entry]") -> list[str]:
+        with self._lock:
+            made = [self._make(entry) for entry in entries]
+            ids = [message.qid for message, *_ in made]
+            if len(set(ids)) < len(ids) or any(qid in self._ids for qid in ids):
+                raise errors.TempFail("a message of this queue id is in the queue already")
+            for message, text, recipients in made:
+                self._last += 1
+                message.id = self._last
+                for one in recipients:
+                    one.message = message.id
+                self._messages[message.id] = message
+                self._texts[message.id] = text
+                self._recipients[message.id] = recipients
+                self._ids[message.qid] = message.id
+                self._lane(message.account, message.config)
+            return ids
+
+    def _make(self, entry: "Entry") -> "tuple[Message, tuple[bytes, bytes], list[Recipient]]":
+        text = (entry.header, b"".join(entry.body.chunks()))
+        if len(text[1]) != entry.body.size or not entry.recipients:
+            raise errors.SoftwareError("a message for the queue has no recipient, or another length than it says")
+        body = entry.body
+        message = Message(
+            0, entry.qid, entry.uid, entry.sender, entry.account, entry.config, entry.created, len(entry.header), body.size,
+            body.eight_bit, body.nul, body.long_line, entry.ret, entry.envid, entry.tag, entry.bounce,
+        )  # fmt: skip
+        recipients = []
+        for number, new in enumerate(entry.recipients):
+            if new.state not in states.FIRST:
+                raise errors.SoftwareError(f"no recipient enters the queue as {new.state}")
+            origin = states.QUEUED if new.state == states.HELD else ""
+            due = entry.created if new.due is None else new.due
+            one = Recipient(
+                0, number, new.address, new.orcpt, new.notify, new.state, origin, due, new.attempts, False, new.tried,
+                new.tried, 0.0, new.reply[:_LIMIT], new.dsn, new.relay, "",
+            )  # fmt: skip
+            recipients.append(one)
+        return message, text, recipients
+
+    def _lane(self, account: str, config: str) -> Lane:
+        return self._lanes.setdefault((account, config), Lane(account, config, 0.0, 0, "", "", 0))
+
+    # Running
+
+    def enroll(self) -> str:
+        with self._lock:
+            owner = f"{os.getpid()}-{len(self._enrolled)}"
+            self._enrolled.add(owner)
+            self._owners[owner] = 0.0
+            return owner
+
+    def _must_be_enrolled(self, owner: str) -> None:
+        if owner not in self._enrolled:
+            raise errors.SoftwareError("the owner of a lease is not enrolled")
+
+    def claim(
+        self,
+        owner: str,
+        now: float,
+        lease: float,
+        limit: int,
+        *,
+        due_only: bool = True,
+        select: "Select | None" = None,
+        after: int = 0,
+        horizon: float = HORIZON,
+    ) -> list[Item]:
+        with self._lock:
+            self._must_be_enrolled(owner)
+            self._end_others(owner, now)
+            if not self.extend(owner, now, lease):
+                raise LeaseLost("another runner took over, because this one did not get on for too long")
+            found = self._due(now, now + horizon, select) if due_only else self._waiting(select, after)
+            items = []
+            for message, recipients in found[:limit]:
+                for one in recipients:
+                    one.origin, one.state, one.owner = one.state, states.ACTIVE, owner
+                items.append(Item(_copy(message), [_copy(one) for one in recipients]))
+            return items
+
+    def _waiting(self, select: Select | None, after: int) -> "list[tuple[Message, list[Recipient]]]":
+        found = []
+        for message in self._messages.values():
+            if message.id > after:
+                recipients = [
+                    one
+                    for one in self._recipients[message.id]
+                    if one.state in states.WAITING and matches(select, message, one)
+                ]
+                if recipients:
+                    found.append((message, recipients))
+        return found
+
+    def _due(self, now: float, far: float, select: Select | None) -> "list[tuple[Message, list[Recipient]]]":
+        """Return what is due: a message of each lane in turn, in each lane the one that was due first."""
+        lanes: dict[tuple[str, str], list[tuple[float, Message, list[Recipient]]]] = {}
+        for message, recipients in self._waiting(select, 0):
+            key = (message.account, message.config)
+            if now < self._lanes[key].until <= far:
+                continue
+            due = [one for one in recipients if one.due <= now or one.due > far]
+            if due:
+                first = min([-1.0 if one.due > far else one.due for one in due])
+                lanes.setdefault(key, []).append((first, message, due))
+        turns = [sorted(lane, key=lambda each: (each[0], each[1].id)) for lane in lanes.values()]
+        longest = max([len(turn) for turn in turns], default=0)
+        return [turn[place][1:] for place in range(longest) for turn in turns if place < len(turn)]
+
+    def _end_others(self, owner: str, now: float) -> None:
+        clock = self._steady() if self._steady is not None else now
+        for other, expires in list(self._owners.items()):
+            if other != owner and expires <= clock and self._give_back(other, None):
+                del self._owners[other]
+
+    def _give_back(self, owner: str, messages: "set[int] | None") -> int:
+        number = 0
+        for message, recipients in self._recipients.items():
+            for one in recipients:
+                if one.owner == owner and (messages is None or message in messages):
+                    one.state, one.origin, one.owner = one.origin, "", ""
+                    number += 1
+        return number
+
+    def open(self, message: Message) -> Stored:
+        with self._lock:
+            if message.id not in self._texts:
+                raise Damaged(f"message {message.id} cannot be read: it is not there; was it removed meanwhile?")
+            header, body = self._texts[message.id]
+        if len(body) <= _PIECE:
+            return Stored(header, StoredBody(message, lambda number: b"", body))
+        return Stored(header, StoredBody(message, lambda number: body[number * _PIECE : (number + 1) * _PIECE], None))
+
+    def finish(
+        self, owner: str, results: "Iterable[Result]", notices: "Iterable[Notice]" = ()
+    ) -> "list[Key]":
+        with self._lock:
+            self._must_be_enrolled(owner)
+            results = list(results)
+            for result in results:
+                if result.state not in states.RESULTS:
+                    raise errors.SoftwareError(f"no attempt ends as {result.state}")
+            mine = [(r, one) for r in results if (one := self._one(r.message, r.number)) is not None and one.owner == owner]
+            accepted = [(r.message, r.number) for r, _ in mine]
+            self.add_many([notice.entry for notice in notices if set(notice.about) <= set(accepted)])
+            for result, one in mine:
+                _report(one, result)
+            for message in {message for message, _ in accepted}:
+                self._drop_if_done(message)
+            return accepted
+
+    def _one(self, message: int, number: int) -> Recipient | None:
+        recipients = self._recipients.get(message, [])
+        return recipients[number] if 0 <= number < len(recipients) else None
+
+    def _drop_if_done(self, message: int) -> None:
+        if all([one.state in states.DONE for one in self._recipients[message]]):
+            del self._ids[self._messages[message].qid]
+            del self._messages[message], self._texts[message], self._recipients[message]
+
+    def extend(self, owner: str, now: float, lease: float) -> bool:
+        with self._lock:
+            self._must_be_enrolled(owner)
+            if owner not in self._owners:
+                return False
+            self._owners[owner] = (self._steady() if self._steady is not None else now) + lease
+            return True
+
+    def release(self, owner: str) -> int:
+        with self._lock:
+            self._enrolled.discard(owner)
+            self._owners.pop(owner, None)
+            return self._give_back(owner, None)
+
+    def give_back(self, owner: str, messages: "Iterable[int]") -> int:
+        with self._lock:
+            self._must_be_enrolled(owner)
+            return self._give_back(owner, set(messages))
+
+    def lanes(self) -> list[Lane]:
+        with self._lock:
+            found = []
+            for lane in self._lanes.values():
+                waiting = [
+                    one
+                    for message in self._messages.values()
+                    if (message.account, message.config) == (lane.account, lane.config)
+                    for one in self._recipients[message.id]
+                    if one.state in states.WAITING
+                ]
+                if lane.until > 0 or waiting:
+                    copy = _copy(lane)
+                    copy.waiting = len(waiting)
+                    found.append(copy)
+            return found
+
+    def close_lane(
+        self, account: str, config: str, until: float, *, failures: int = 1, reply: str = "", dsn: str = ""
+    ) -> None:
+        with self._lock:
+            lane = self._lane(account, config)
+            lane.until, lane.failures, lane.reply, lane.dsn = until, failures, reply[:_LIMIT], dsn
+
+    def open_lane(self, account: str, config: str) -> None:
+        self.close_lane(account, config, 0.0, failures=0)
+
+    def next_due(self, now: float, horizon: float = HORIZON) -> float | None:
+        with self._lock:
+            times = []
+            for message, recipients in self._waiting(None, 0):
+                until = self._lanes[message.account, message.config].until
+                opens = until if now < until <= now + horizon else now
+                times += [max(opens, now if one.due > now + horizon else one.due) for one in recipients]
+            return min(times, default=None)
+
+    def expire(self, now: float, keepfailed: float) -> int:
+        with self._lock:
+            number = 0
+            for message in list(self._recipients):
+                for one in self._recipients[message]:
+                    if one.state == states.FAILED:
+                        one.done = min(one.done, now)
+                        if one.done <= now - keepfailed:
+                            _take_out(one, now)
+                            number += 1
+                self._drop_if_done(message)
+            return number
+
+    def tidy(self) -> None:
+        pass
+
+    # Seeing and steering
+
+    def listing(self, select: Select | None = None, after: int = 0) -> "Iterator[Item]":
+        for number in list(self._messages):
+            with self._lock:
+                if number <= after or number not in self._messages:
+                    continue
+                message = self._messages[number]
+                recipients = [
+                    self._shown(message, one)
+                    for one in self._recipients[number]
+                    if matches(select, message, one)
+                    and (one.state not in states.DONE or (select is not None and select.states is not None))
+                ]
+            if recipients:
+                yield Item(_copy(message), recipients)
+
+    def _shown(self, message: Message, one: Recipient) -> Recipient:
+        copy = _copy(one)
+        lane = self._lanes[message.account, message.config]
+        if not copy.reply and lane.until > 0 and copy.state in states.WAITING:
+            copy.reply, copy.dsn = lane.reply, lane.dsn
+        return copy
+
+    def get(self, qid: str) -> Item | None:
+        with self._lock:
+            number = self._ids.get(qid)
+            if number is None:
+                return None
+            message = self._messages[number]
+            return Item(_copy(message), [self._shown(message, one) for one in self._recipients[number]])
+
+    def counts(self) -> Counts:
+        with self._lock:
+            tally = dict.fromkeys(states.STATES, 0)
+            for recipients in self._recipients.values():
+                for one in recipients:
+                    tally[one.state] += 1
+            messages = self._messages.values()
+            oldest = min([message.created for message in messages], default=0.0)
+            return Counts(len(messages), sum([message.size for message in messages]), oldest, tally)
+
+    def hold(self, select: Select) -> Steered:
+        return self._steer(select, states.sources("hold"), _hold)
+
+    def unhold(self, select: Select) -> Steered:
+        return self._steer(select, states.sources("unhold"), _unhold)
+
+    def retry(self, select: Select, now: float) -> Steered:
+        def again(one: Recipient) -> None:
+            if one.state == states.FAILED:
+                one.state, one.attempts, one.warned, one.done = states.QUEUED, 0, False, 0.0
+            one.due = now
+            message = self._messages[one.message]
+            self._lanes[message.account, message.config].until = 0.0
+
+        return self._steer(select, (*states.WAITING, *states.sources("retry")), again)
+
+    def remove(self, select: Select, now: float) -> Steered:
+        return self._steer(select, states.sources("remove"), lambda one: _take_out(one, now))
+
+    def _steer(self, select: Select, sources: tuple[str, ...], work: "Callable[[Recipient], None]") -> Steered:
+        steered = Steered(0, 0)
+        with self._lock:
+            for message in list(self._messages.values()):
+                for one in self._recipients[message.id]:
+                    if not matches(select, message, one):
+                        continue
+                    if one.state in sources:
+                        work(one)
+                        steered.changed += 1
+                    elif one.state == states.ACTIVE:
+                        steered.busy += 1
+                self._drop_if_done(message.id)
+        return steered
+
+    def check(self) -> "Iterator[Problem]":
+        return iter(())
+
+    def close(self) -> None:
+        with self._lock:
+            for owner in list(self._enrolled):
+                self.release(owner)
+
+
+def _copy(value: "T") -> "T":
+    copy = object.__new__(type(value))
+    for name in value.__slots__:  # type: ignore[attr-defined]
+        setattr(copy, name, getattr(value, name))
+    return copy
+
+
+def matches(select: Select | None, message: Message, one: Recipient) -> bool:
+    """Tell whether a recipient is meant."""
+    if select is None:
+        return True
+    wanted = (
+        (select.uid, message.uid),
+        (select.tag, message.tag),
+        (select.account, message.account),
+        (select.config, message.config),
+    )
+    return (
+        all([value is None or value == found for value, found in wanted])
+        and (select.qids is None or message.qid in select.qids)
+        and (select.sender is None or _contains(message.sender, select.sender, b""))
+        and (select.recipient is None or _contains(one.address, select.recipient, None))
+        and (select.created_before is None or message.created < select.created_before)
+        and (select.states is None or one.state in select.states)
+        and not any([matches(other, message, one) for other in select.excluded])
+    )
+
+
+def _contains(address: bytes, pattern: bytes, alone: bytes | None) -> bool:
+    return address == alone if pattern == alone else pattern.lower() in address.lower()
+
+
+def _hold(one: Recipient) -> None:
+    one.origin, one.state = one.state, states.HELD
+
+
+def _unhold(one: Recipient) -> None:
+    one.state, one.origin = one.origin, ""
+
+
+def _take_out(one: Recipient, now: float) -> None:
+    one.state, one.origin, one.done = states.REMOVED, "", now
+
+
+def _report(one: Recipient, result: "Result") -> None:
+    """Write one accepted result."""
+    origin = ""
+    if result.state == states.HELD:
+        origin = result.origin if result.origin in states.WAITING else one.origin
+    one.state, one.origin, one.owner, one.due = result.state, origin, "", result.due
+    one.warned = one.warned or result.warned
+    one.reply, one.dsn, one.relay = result.reply[:_LIMIT], result.dsn, result.relay
+    one.done = result.tried if result.state in (states.SENT, states.FAILED) else 0.0
+    if result.attempted:
+        one.attempts += 1
+        one.first_tried = one.first_tried or result.tried
+        one.last_tried = result.tried
+

@@ -1,0 +1,169 @@
+"""Read messages and recipients out of a queue file: the columns, the conditions of a selection, the list."""
+
+from pysendmail.queue import schema
+from pysendmail.queue.sqlite import seal_message
+from pysendmail.queue.states import CODES, DONE, FAILED, STATES, WAITING
+from pysendmail.queue.values import Counts, Item, Message, Recipient, Select
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from pysendmail.queue.database import Database
+
+_PAGE = 1000
+
+# In the order of the constructors' arguments, the checksum last.
+MESSAGE = (
+    "m.id, m.qid, m.uid, m.sender, l.account, l.config, m.created, m.header_size, m.body_size, m.flags, m.ret, m.envid,"
+    " m.tag, m.seal"
+)
+RECIPIENT = (
+    "r.message, r.number, r.address, r.orcpt, r.notify, r.state, r.origin, r.due, r.attempts, r.warned, r.first_tried,"
+    " r.last_tried, r.done, r.reply, r.dsn, r.relay, r.owner, r.seal"
+)
+_WIDTH = MESSAGE.count(",") + 1
+SOURCE = "message m JOIN lane l ON l.id = m.lane JOIN recipient r ON r.message = m.id"
+
+_NAMES = ("", *STATES)
+_DONE = ", ".join([str(CODES[state]) for state in DONE])
+_WAITING = len(WAITING)
+
+
+def message(row: "tuple[Any, ...]") -> Message:
+    """Make a message of its columns."""
+    flags = row[9]
+    return Message(
+        row[0], row[1], row[2], row[3], _text(row[4]), _text(row[5]), row[6], row[7], row[8],
+        bool(flags & schema.EIGHT_BIT), bool(flags & schema.NUL), bool(flags & schema.LONG_LINE), row[10], row[11], row[12],
+        bool(flags & schema.BOUNCE),
+    )  # fmt: skip
+
+
+def message_is_sound(row: "tuple[Any, ...]") -> bool:
+    """Tell whether the columns are what was once written."""
+    try:
+        return bool(seal_message(*row[1:6], *row[7:12]) == row[13])
+    except (TypeError, ValueError, AttributeError):
+        return False
+
+
+def recipient(row: "tuple[Any, ...]", owners: "dict[int, str]") -> Recipient:
+    """Make a recipient of his columns."""
+    return Recipient(
+        row[0], row[1], row[2], row[3], row[4], _NAMES[row[5]], _NAMES[row[6]], row[7], row[8], bool(row[9]), row[10],
+        row[11], row[12], row[13], row[14], row[15], owners.get(row[16], "") if row[16] else "",
+    )  # fmt: skip
+
+
+def recipient_is_sound(row: "tuple[Any, ...]") -> bool:
+    """Tell whether the columns are what was once written."""
+    try:
+        return bool(schema.seal(*row[:5]) == row[17])
+    except (TypeError, ValueError):
+        return False
+
+
+def _text(name: bytes) -> str:
+    return name.decode("utf-8", "surrogateescape")
+
+
+class Condition:
+    """A selection as a condition of SQL over m, l and r, with its parameters; `text` is "" if it says nothing."""
+
+    __slots__ = ("parameters", "text")
+
+    def __init__(self, select: Select | None) -> None:
+        self.parameters: list[Any] = []
+        self.text = "" if select is None else "".join([f" AND {part}" for part in self._parts(select)])
+
+    def _parts(self, select: Select) -> "list[str]":
+        parts: list[str] = []
+        exact = (("m.uid", select.uid), ("m.tag", select.tag), ("l.account", select.account), ("l.config", select.config))
+        for column, value in exact:
+            if value is not None:
+                parts.append(f"{column} = ?")
+                self.parameters.append(schema.octets(str(value)) if column.startswith("l.") else value)
+        if select.qids is not None:
+            parts.append("m.qid IN (SELECT value FROM json_each(?))")
+            known = [qid for qid in select.qids if qid.isascii() and qid.isalnum()]  # no other one exists
+            self.parameters.append("[" + ",".join([f'"{qid}"' for qid in known]) + "]")
+        if select.sender is not None:
+            parts.append(self._contains("m.sender", select.sender) if select.sender else "length(m.sender) = 0")
+        if select.recipient is not None:
+            parts.append(self._contains("r.address", select.recipient))
+        if select.created_before is not None:
+            parts.append("m.created < ?")
+            self.parameters.append(select.created_before)
+        if select.states is not None:
+            parts.append(f"r.state IN ({', '.join([str(CODES[state]) for state in select.states])})")
+        for other in select.excluded:
+            parts.append(f"NOT ({' AND '.join(self._parts(other)) or '1'})")
+        return parts
+
+    def _contains(self, column: str, pattern: bytes) -> str:
+        self.parameters.append(pattern.lower())
+        return f"instr(CAST(lower(CAST({column} AS TEXT)) AS BLOB), ?) > 0"
+
+
+def owner_names(database: "Database") -> "dict[int, str]":
+    """Return the names of the owners of leases."""
+    return dict(database.read("SELECT id, name FROM owner"))
+
+
+def listing(database: "Database", select: Select | None, after: int) -> "Iterator[Item]":
+    """See Store.listing. What is read at a time is a page of rows; a message may go on in the next one."""
+    condition = Condition(select)
+    states = "" if select is not None and select.states is not None else f" AND r.state NOT IN ({_DONE})"
+    sql = (
+        f"SELECT {MESSAGE}, {RECIPIENT}, l.until, l.reply, l.dsn FROM {SOURCE}"
+        f" WHERE (r.message, r.number) > (?, ?){states}{condition.text} ORDER BY r.message, r.number LIMIT {_PAGE}"
+    )
+    place = (after, 1 << 62)
+    item: Item | None = None
+    while True:
+        page = database.read(sql, (*place, *condition.parameters))
+        owners = owner_names(database) if page else {}
+        for row in page:
+            if item is None or item.message.id != row[0]:
+                if item is not None:
+                    yield item
+                item = Item(message(row), [])
+            item.recipients.append(_listed(row, owners))
+        if len(page) < _PAGE:
+            break
+        place = page[-1][_WIDTH : _WIDTH + 2]
+    if item is not None:
+        yield item
+
+
+def _listed(row: "tuple[Any, ...]", owners: "dict[int, str]") -> Recipient:
+    """Make a recipient; while his lane is closed and he was told nothing himself, he has its reply."""
+    one = recipient(row[_WIDTH:], owners)
+    if not one.reply and row[-3] and row[_WIDTH + 5] <= _WAITING:
+        one.reply, one.dsn = row[-2], row[-1]
+    return one
+
+
+def get(database: "Database", qid: str) -> Item | None:
+    """See Store.get."""
+    sql = f"SELECT {MESSAGE}, {RECIPIENT}, l.until, l.reply, l.dsn FROM {SOURCE} WHERE m.qid = ? ORDER BY r.number"
+    found = database.read(sql, (qid,))
+    if not found:
+        return None
+    owners = owner_names(database)
+    return Item(message(found[0]), [_listed(row, owners) for row in found])
+
+
+def counts(database: "Database") -> Counts:
+    """See Store.counts."""
+    sql = "SELECT count(*), coalesce(sum(header_size + 2 + body_size), 0), coalesce(min(created), 0.0) FROM message"
+    messages, octets, oldest = database.read(sql)[0]
+    states = dict.fromkeys(STATES, 0)
+    for state, number in database.read("SELECT state, count(*) FROM recipient GROUP BY state"):
+        states[_NAMES[state]] = number
+    return Counts(messages, octets, oldest, states)
+
+
+assert CODES[FAILED] == 6 and _WAITING == 3, "the indexes are made for these"

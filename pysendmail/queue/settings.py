@@ -1,0 +1,71 @@
+"""What a runner has to know of an account besides the way to its smarthost."""
+
+from pysendmail.queue.schedule import Schedule
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pysendmail.delivery.session import Route
+    from pysendmail.log import Log
+
+    Routes = Callable[[str, str], "Way"]
+    """Return the way for the messages of an account (its name) and a configuration (its path), as they were queued.
+
+    Raises ConfigError or NoPermission if there is none, which says why the messages wait.
+    """
+
+_LANE_PAUSE = 1800.0  # seconds; a smarthost that is back is found again after so long at the latest
+_LOGIN_STEPS = 3  # a refused login is repeated as late as after so many failures: servers shut out who insists
+
+
+class Settings:
+    """The words of the configuration that are about the queue.
+
+    schedule: from `retry`, `expire` and `warn`. connections: how many at once. rate: how many messages in how many
+    seconds, None for any number. hold_uncertain: keep for somebody's decision what may have arrived. postmaster: where
+    a report goes that cannot be delivered itself, b"" for nowhere. host: this machine's name, and domain: that of the
+    reports' own addresses (A-labels), both as reports show them.
+    """
+
+    __slots__ = ("connections", "domain", "hold_uncertain", "host", "lane", "postmaster", "rate", "schedule")
+
+    def __init__(
+        self,
+        *,
+        schedule: Schedule | None = None,
+        connections: int = 2,
+        rate: "tuple[int, float] | None" = None,
+        hold_uncertain: bool = False,
+        postmaster: bytes = b"",
+        host: str = "localhost",
+        domain: bytes = b"",
+    ) -> None:
+        self.schedule = schedule or Schedule()
+        self.connections = connections
+        self.rate = rate
+        self.hold_uncertain = hold_uncertain
+        self.postmaster = postmaster
+        self.host = host
+        self.domain = domain
+        own = self.schedule
+        self.lane = Schedule(own.first, min(own.longest, _LANE_PAUSE), own.expire, own.warn)
+
+    def closed_for(self, failures: int, login: bool, chance: float) -> float:
+        """Return for how many seconds a smarthost is left alone after so many failures in a row."""
+        return self.schedule.pause(failures + _LOGIN_STEPS, chance) if login else self.lane.pause(failures, chance)
+
+
+class Way:
+    """How the messages of one account and configuration leave.
+
+    `route` is called when there is something to send, in the main thread: it finds the password, which may take a while
+    or ask a question, and raises the Failure that keeps the messages waiting. `log` gives the log for messages of a tag.
+    """
+
+    __slots__ = ("log", "route", "settings")
+
+    def __init__(self, settings: Settings, route: "Callable[[], Route]", log: "Callable[[str], Log]") -> None:
+        self.settings = settings
+        self.route = route
+        self.log = log
