@@ -39,7 +39,8 @@ class Lost(errors.TempFail):
 class Link:
     """A connected socket, in clear or under TLS.
 
-    `address` is what was connected to, as (family, socket address); `peer` is its host part for the log.
+    `address` is what was connected to, as (family, socket address); `peer` is its host part for the log; `eof` is true
+    once the peer is known to have ended the connection.
     """
 
     __slots__ = ("_arrived", "_broken", "_poll", "_size", "_socket", "address", "eof", "peer", "tls")
@@ -88,7 +89,9 @@ class Link:
     def arrived(self) -> bytes:
         """Return what the peer has said by now, without waiting. A connection that broke is for the next read or write."""
         self._take_in()
-        return self._kept()
+        data = self._kept()
+        self.eof = self.eof or (self.tls is not None and self.tls.eof)
+        return data
 
     def drain(self) -> bytes:
         """Return what the peer said before a connection broke, without waiting and without raising."""
@@ -158,10 +161,13 @@ class Link:
         """Keep what can be had without waiting; tell whether there was any."""
         try:
             data = self._recv()
-        except (*_AGAIN, Lost):
+        except _AGAIN:
             return False
+        except Lost:
+            data = b""
         self._keep(data)
-        return bool(data)
+        self.eof = not data
+        return not self.eof
 
     def _keep(self, data: bytes) -> None:
         self._arrived.append(data)

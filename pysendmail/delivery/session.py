@@ -93,8 +93,13 @@ class Session:
 
     @property
     def usable(self) -> bool:
-        """Whether another transaction can be sent."""
-        return self.client is not None and self.client.idle and not self.client.closing
+        """Whether another transaction can be sent, as far as the server has let us know by now."""
+        client, link = self.client, self._link
+        if client is None or link is None or not client.idle:
+            return False
+        if early := link.arrived():
+            client.feed(early)
+        return not (client.closing or link.eof)
 
     def open(self) -> Client:
         """Connect, greet, encrypt and log in, at the first of the host's addresses where that works.
@@ -132,7 +137,7 @@ class Session:
         if self._link is None:
             return
         try:
-            if self.usable and self.client is not None and not self._link.eof:
+            if self.usable and self.client is not None:
                 self.client.quit()
                 self._link.write(self.client.output(), 1, monotonic() + 1)
         except errors.Failure:

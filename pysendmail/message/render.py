@@ -52,7 +52,7 @@ def render(fields: list[Field], body: Body, addresses: list[bytes], *, eight_bit
 
 def _header(fields: list[Field], utf8: bool, utf8_ok: bool) -> "tuple[list[Field], bool]":
     """Encode what is not ASCII and fold what is too long; tell whether the header needs SMTPUTF8 after that."""
-    if all(len(field.raw) <= LINE_LIMIT and field.raw.isascii() for field in fields):
+    if not any(_has_long_line(field.raw) or not field.raw.isascii() for field in fields):
         return fields, utf8
     from pysendmail.message.words import encode_field, fold_field, header_charset
 
@@ -66,10 +66,14 @@ def _header(fields: list[Field], utf8: bool, utf8_ok: bool) -> "tuple[list[Field
                 if not (utf8_ok and _is_utf8(field.raw)):
                     raise
                 utf8 = True
-        if len(field.raw) > LINE_LIMIT and any(len(line) > LINE_LIMIT for line in field.raw.split(b"\r\n")):
+        if _has_long_line(field.raw):
             field = fold_field(field)
         done.append(field)
     return done, utf8
+
+
+def _has_long_line(raw: bytes) -> bool:
+    return len(raw) > LINE_LIMIT and any([len(line) > LINE_LIMIT for line in raw.split(b"\r\n")])
 
 
 def _is_utf8(raw: bytes) -> bool:

@@ -180,6 +180,7 @@ class MemoryLink:
         self._connection.take(data)
 
     def arrived(self) -> bytes:
+        self.eof = self.eof or (self._connection.gone and not self._connection.out)
         return b""
 
     def drain(self) -> bytes:
