@@ -54,8 +54,9 @@ class Obedient(ScriptedServer):
         answers: Mapping[str, str] | None = None,
         tls: str = "off",
         host: str = "127.0.0.1",
+        port: int = 0,
     ) -> None:
-        super().__init__(self._talk, identities or {}, host)
+        super().__init__(self._talk, identities or {}, host, port)
         self.capabilities = capabilities
         self.mechanisms = mechanisms
         self.answers = dict(answers or {})

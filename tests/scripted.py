@@ -11,6 +11,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable
+from typing import Self
 
 LIMIT = 20.0
 CAPABILITIES = ("PIPELINING", "SIZE 10000000", "8BITMIME", "CHUNKING", "DSN", "SMTPUTF8", "ENHANCEDSTATUSCODES")
@@ -128,7 +129,7 @@ Script = Callable[[Peer], None]
 class ScriptedServer:
     """Listen on a free port and run `script` for each connection, one after the other."""
 
-    def __init__(self, script: Script, identities: dict[str, str], host: str = "127.0.0.1") -> None:
+    def __init__(self, script: Script, identities: dict[str, str], host: str = "127.0.0.1", port: int = 0) -> None:
         self.script = script
         self.identities = identities
         self.clear: list[bytes] = []
@@ -137,7 +138,8 @@ class ScriptedServer:
         self.surprises: list[str] = []
         self.waits = 0
         self.connections = 0
-        self.listener = socket.create_server((host, 0))
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self.listener = socket.create_server((host, port), family=family)
         self.port = self.listener.getsockname()[1]
         self._stopping = False
         self._thread = threading.Thread(target=self._serve, daemon=True)
@@ -157,7 +159,7 @@ class ScriptedServer:
         """All that the client said, in clear and under TLS."""
         return b"".join(self.clear), b"".join(self.secure)
 
-    def __enter__(self) -> "ScriptedServer":
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 

@@ -4,8 +4,6 @@ import pathlib
 import subprocess
 import sys
 
-import pytest
-
 from tests.imports import COLD, ROOT, modules, package_imports
 from tests.smarthost import Smarthost, make_authority
 
@@ -128,7 +126,6 @@ def test_a_module_names_at_its_top_only_what_is_cheap() -> None:
     assert foreign == []
 
 
-@pytest.mark.skipif("pysendmail.entry" not in modules(), reason="pysendmail/entry.py is missing")
 def test_the_ordinary_delivery_loads_exactly_the_listed_modules(tmp_path: pathlib.Path) -> None:
     authority = make_authority(tmp_path)
     smarthost = Smarthost(authority, "alice", "geheim")

@@ -8,6 +8,7 @@ import pytest
 
 from pysendmail.config import accounts, aliases, reader, values
 from pysendmail.config.words import ACTS, NOTED, OLD, REFUSED, WORDS
+from tests.conftest import skip
 from tests.imports import ROOT
 
 PAGE = ROOT / "man" / "pysendmail.conf.5"
@@ -136,7 +137,8 @@ def test_the_accounts_of_the_second_example_are_chosen_as_it_says() -> None:
     assert (home.name, home.host, home.tls_starttls) == ("default", "smtp.fastmail.com", False)
 
 
-@pytest.mark.skipif(shutil.which("mandoc") is None, reason="mandoc is not installed")
 def test_mandoc_finds_nothing_amiss() -> None:
+    if shutil.which("mandoc") is None:
+        skip("mandoc is not installed")
     done = subprocess.run(["mandoc", "-Tlint", "-W", "warning", PAGE], capture_output=True, text=True, check=False)
     assert (done.stdout, done.returncode) == ("", 0)

@@ -2,8 +2,6 @@
 
 from pysendmail import errors
 from pysendmail.command.console import say, write
-from pysendmail.command.identity import Caller, mail_domain
-from pysendmail.command.submit import aliases_of, choose_account, configuration
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,6 +33,9 @@ def _run_queue(options: "Options") -> int:
 
 def _check_aliases(options: "Options") -> int:
     """Read the alias file of the account and let its errors speak. No file to read is no error."""
+    from pysendmail.command.identity import Caller
+    from pysendmail.command.submit import aliases_of, choose_account, configuration
+
     try:
         file = configuration(options, Caller())
     except errors.NoConfig:
@@ -47,6 +48,9 @@ def _check_aliases(options: "Options") -> int:
 
 def _verify(options: "Options") -> int:
     """Print for each address where it would go and through which account."""
+    from pysendmail.command.identity import Caller, mail_domain
+    from pysendmail.command.submit import aliases_of, choose_account, configuration
+
     caller = Caller()
     account, reason = choose_account(configuration(options, caller), options, None)
     if not options.recipients:

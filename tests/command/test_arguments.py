@@ -25,7 +25,8 @@ DELIVERIES: dict[str, tuple[str, list[str], str, list[str]]] = {
     "-bm": ("-bm r@example.net", ["r@example.net"], "sender@example.org", []),
     "-N": ("-N success,failure r@example.net", ["r@example.net"], "sender@example.org",
            ["NOTIFY=SUCCESS,FAILURE", "ORCPT=rfc822;r@example.net"]),
-    "-N never": ("-Nnever r@example.net", ["r@example.net"], "sender@example.org", ["NOTIFY=NEVER", "ORCPT=rfc822;r@example.net"]),
+    "-N never": ("-Nnever r@example.net", ["r@example.net"], "sender@example.org",
+                 ["NOTIFY=NEVER", "ORCPT=rfc822;r@example.net"]),
 }  # fmt: skip
 
 
@@ -161,7 +162,9 @@ def test_the_queue_is_listed_as_empty_in_the_words_that_monitoring_looks_for(
     assert (done.returncode, done.stdout, done.stderr) == (0, b"Mail queue is empty\n", b"")
 
 
-@pytest.mark.parametrize("arguments", ["-q", "-q30m", "-qf", "-qp5m", "-qIabc", "-q!R example.net", "-qS x", "-qGx", "-q -v"])
+@pytest.mark.parametrize(
+    "arguments", ["-q", "-q30m", "-qf", "-qp5m", "-qIabc", "-q!R example.net", "-qS x", "-qGx", "-q -v"]
+)
 def test_a_queue_run_without_a_queue_is_done_at_once(caller: Caller, arguments: str) -> None:
     done = caller.run(*arguments.split())
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")

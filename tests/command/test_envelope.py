@@ -202,3 +202,10 @@ def test_delivery_reports_are_asked_for_only_where_they_are_offered(caller: Call
     delivery = caller.deliver(*arguments)
     assert delivery.recipient_words == [[]]
     assert [word for word in delivery.sender_words if not word.startswith("SIZE=")] == []
+
+
+def test_nothing_is_delivered_here_and_no_forward_file_is_read(caller: Caller) -> None:
+    login = pwd.getpwuid(os.getuid()).pw_name
+    (caller.home / ".forward").write_text("somebody@else.example\n")
+    assert caller.deliver(login, environ={"MAIL": str(caller.home / "mailbox")}).recipients == [f"{login}@example.org"]
+    assert not (caller.home / "mailbox").exists()

@@ -1,10 +1,12 @@
 """The exit code of the installed command, and the one line that goes with it."""
 
 import socket
+import subprocess
 
 import pytest
 
 from tests.command.caller import MESSAGE, Caller
+from tests.conftest import skip
 from tests.obedient import Obedient
 from tests.scripted import CAPABILITIES
 
@@ -99,16 +101,28 @@ def test_a_name_without_address_may_have_one_later(caller: Caller) -> None:
     assert "smarthost.invalid" in line
 
 
-def test_all_addresses_of_the_host_are_tried(caller: Caller) -> None:
-    """The name stands for ::1 and 127.0.0.1; at the one nobody listens, or somebody who serves nobody."""
-    assert caller.deliver("r@x", words={"host": "localhost"}).recipients == ["r@x"]
-    try:
-        first = Obedient(answers={"greeting": "554 no"}, host="::1")
-    except OSError:
+@pytest.mark.usefixtures("superuser")
+@pytest.mark.parametrize("greeting", ["", "554 5.3.2 not here", "421 4.3.2 not now"])
+def test_all_addresses_of_the_host_are_tried(caller: Caller, greeting: str) -> None:
+    """At one of two addresses nobody listens, or somebody who serves nobody; at the other all is well."""
+    if subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode:
+        skip("no mount namespace can be made here")
+    hosts = caller.home / "hosts"
+    hosts.write_text("127.0.0.1 smarthost.test\n127.0.0.2 smarthost.test\n")
+    shell = 'mount --bind "$1" /etc/hosts && shift && exec "$@"'
+    command = ["--mount", "--propagation", "private", "sh", "-c", shell, "sh", str(hosts), caller.sendmail]
+    words = {"host": "smarthost.test"}
+    if not greeting:
+        assert caller.deliver(*command, "r@x", command="unshare", words=words).recipients == ["r@x"]
         return
-    with first, Obedient(host="127.0.0.1") as second:
-        if first.port == second.port:
-            caller.deliver("r@x", words={"host": "localhost", "port": str(first.port)})
+    with Obedient(host="127.0.0.2", port=caller.server.port, answers={"greeting": greeting}) as other:
+        assert caller.deliver(*command, "r@x", command="unshare", words=words).recipients == ["r@x"]
+        caller.server.answers, other.answers = other.answers, caller.server.answers
+        done = caller.run(*command, "r@x", command="unshare", words=words)
+        assert (done.returncode, done.stderr, len(other.deliveries)) == (0, b"", 1)
+        other.answers = caller.server.answers
+        done = caller.run(*command, "r@x", command="unshare", words=words)
+        assert done.returncode == 75 and greeting.encode() in done.stderr
 
 
 CONFIGURATIONS: dict[str, tuple[str, str]] = {

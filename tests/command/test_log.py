@@ -148,7 +148,7 @@ def test_the_system_log_gets_the_same_lines(caller: Caller) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(str(folder / "log"))
         listener.settimeout(30)
-        shell = 'mount -t tmpfs tmpfs /dev && ln -s "$1/log" /dev/log && mknod /dev/null c 1 3 && chmod 666 /dev/null && shift && exec "$@"'
+        shell = 'mount -t tmpfs tmpfs /dev && ln -s "$1/log" /dev/log && shift && exec "$@"'
         command = ["unshare", "--mount", "--propagation", "private", "sh", "-c", shell, "sh", str(folder), caller.sendmail]
         if subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode:
             skip("no mount namespace can be made here")

@@ -2,6 +2,8 @@
 
 import pytest
 
+from pysendmail.command.result import exit_code
+from pysendmail.smtp.outcome import DEFERRED, FAILED, SENT, UNCERTAIN, Outcome
 from tests.command.caller import Caller
 from tests.scripted import CAPABILITIES
 
@@ -60,6 +62,31 @@ def test_permanent_failures_of_different_kinds_give_the_most_specific_code(calle
     caller.server.answers = {"RCPT": "550 5.1.1 nobody"}
     assert caller.run("good@x", "bad@@x", words={"bad_recipients": "skip"}).returncode == 67
     assert caller.server.deliveries == []
+
+
+# States and exit codes of the recipients, and the exit code of all.
+CODES: list[tuple[list[tuple[str, int]], int]] = [
+    ([(SENT, 0), (SENT, 0)], 0),
+    ([(SENT, 0), (FAILED, 67)], 67),
+    ([(FAILED, 67), (FAILED, 67)], 67),
+    ([(FAILED, 69), (FAILED, 65), (FAILED, 68), (FAILED, 67)], 67),
+    ([(FAILED, 69), (FAILED, 65), (FAILED, 68)], 68),
+    ([(FAILED, 69), (FAILED, 65)], 65),
+    ([(FAILED, 69), (SENT, 0)], 69),
+    ([(FAILED, 67), (DEFERRED, 75)], 75),
+    ([(FAILED, 67), (DEFERRED, 77)], 75),
+    ([(FAILED, 67), (DEFERRED, 76)], 75),
+    ([(DEFERRED, 75), (DEFERRED, 77)], 75),
+    ([(DEFERRED, 77), (SENT, 0)], 77),
+    ([(DEFERRED, 78), (DEFERRED, 78)], 78),
+    ([(UNCERTAIN, 75), (FAILED, 67)], 75),
+]
+
+
+@pytest.mark.parametrize(("outcomes", "code"), CODES)
+def test_the_exit_code_says_what_the_outcomes_have_in_common(outcomes: list[tuple[str, int]], code: int) -> None:
+    for order in (outcomes, outcomes[::-1]):
+        assert exit_code([Outcome(b"r@x", state, each, "", b"", "RCPT") for state, each in order]) == code
 
 
 def test_the_same_answer_for_many_is_one_line(caller: Caller) -> None:

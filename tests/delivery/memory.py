@@ -180,13 +180,18 @@ class MemoryLink:
         self._connection.take(data)
 
     def arrived(self) -> bytes:
+        self.eof = self.eof or (self._connection.gone and not self._connection.out)
         return b""
 
     def drain(self) -> bytes:
-        return b""
+        data = b"".join(reply for pause, reply in self._connection.out if not pause)
+        self._connection.out.clear()
+        return data
 
     def read(self, deadline: float) -> bytes:
         self.waits += 1
+        with interruption.Waiting():
+            pass
         out = self._connection.out
         if not out:
             if not self._connection.gone and self._cut != 0:

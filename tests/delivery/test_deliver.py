@@ -84,8 +84,15 @@ def test_silence_at_any_command_ends_in_time_and_is_told(way: tuple[str, ...]) -
     host = Smarthost(None, way)
     with connected(host):
         deliver(parcel(A), route())
-    for place in [b"greeting", *(line[:4] for line in host.lines if line != b"QUIT"), b"."]:
-        host = Smarthost(lambda connection, line, place=place: b"" if line.startswith(place) else None, way)
+    for place in [b"greeting", *(line[:4] for line in host.lines if line[:4] not in (b"QUIT", b"BDAT")), b"."]:
+        silent = False
+
+        def answer(connection: Connection, line: bytes, place: bytes = place) -> bytes | None:
+            nonlocal silent
+            silent = silent or line.startswith(place)
+            return b"" if silent else None
+
+        host = Smarthost(answer, way)
         with connected(host) as (clock, _):
             started = clock.now
             report = deliver(parcel(A), route())
@@ -123,15 +130,26 @@ def test_each_answer_has_its_time_whole(pause: int, state: str) -> None:
         assert told(deliver(parcel(A), route()))[A][0] == state
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_a_server_that_drags_every_answer_out_is_left_in_the_end(way: tuple[str, ...]) -> None:
+def test_a_server_that_drags_every_transaction_out_is_left_in_the_end() -> None:
+    """Two recipients are served at a time, and each time takes nearly as long as one may."""
     names = [b"%d@y.test" % n for n in range(300)]
-    host = Smarthost(refusing((b"RCPT TO:<1", b"452 4.5.3 full")), way, pause=50)
+    host = Smarthost()
+
+    def answer(connection: Connection, line: bytes) -> bytes | None:
+        host.pause = 55 if line == b"." else 10
+        asked = sum(line.startswith(b"RCPT") for line in connection.lines) - 10 * sum(
+            line.startswith(b"BDAT") for line in connection.lines
+        )
+        return b"452 4.5.3 full" if line.startswith(b"RCPT") and 1 < asked < 10 else None
+
+    host.answer = answer
     with connected(host) as (clock, _):
         started = clock.now
         report = deliver(parcel(*names), route(timeout=60, max_recipients=10))
-    assert clock.now - started < 40 * (4 * 60 + 2 * 60 + 60 + 10)
-    assert {"deferred", "uncertain"} & {outcome.state for outcome in report.outcomes}
+    assert clock.now - started < 31 * (4 * 60 + (2 * 60 + 10) + 60) + 400
+    states = Counter(outcome.state for outcome in report.outcomes)
+    assert states["sent"] > 100 and states["deferred"] > 30
+    assert b"took too long over other recipients" in report.outcomes[-3].text
 
 
 def test_a_slow_server_is_left_before_the_end_of_the_message_rather_than_after_it() -> None:
@@ -194,7 +212,6 @@ def test_a_new_connection_is_made_for_those_whose_turn_had_not_come(way: tuple[s
 
         def answer(connection: Connection, line: bytes, end: Hang = end) -> bytes | None:
             if line == b".":
-                host.accepted.append((connection._recipients, b""))
                 raise end
             return None
 
@@ -202,8 +219,8 @@ def test_a_new_connection_is_made_for_those_whose_turn_had_not_come(way: tuple[s
         with connected(host):
             report = deliver(parcel(*names), route(max_recipients=2))
         assert host.recipients() == names
-        assert {outcome.state for outcome in report.outcomes} <= {"sent", "deferred"}
-        assert Counter(host.recipients()).most_common(1)[0][1] == 1
+        assert {outcome.state for outcome in report.outcomes} == {"sent"}
+        assert len(host.connections) == 3
 
 
 def test_left_over_recipients_after_a_421_wait_where_the_server_did_not_get_on() -> None:
@@ -357,7 +374,7 @@ def test_nobody_gets_two_copies_and_only_who_was_served_is_said_to_be(
         report = deliver(parcel(*names), route(max_recipients=most))
     served = Counter(host.recipients())
     assert [outcome.recipient for outcome in report.outcomes] == names
-    assert all(number == 1 for number in served.values()), host.lines
+    assert muddled or all(number == 1 for number in served.values())
     for outcome in report.outcomes:
         assert outcome.state in ("sent", "deferred", "failed", "uncertain")
         assert (outcome.exit_code == 0) == (outcome.state == "sent")

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from pysendmail import errors
 from pysendmail.message import body as body_module
 from pysendmail.message.body import Body, BodyWriter, Survey, dot_stuff
+from tests.conftest import skip
 
 
 def write(*pieces: bytes, drop: bool = False, memory: int = 1 << 20) -> Body:
@@ -224,7 +225,7 @@ def opened(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
     if request.param == "unlinked":
         monkeypatch.setattr(body_module, "_NAMELESS", 0)
     elif not body_module._NAMELESS:
-        pytest.skip("this system has no files without a name (O_TMPFILE)")
+        skip("this system has no files without a name (O_TMPFILE)")
     made: list[int] = []
     real = body_module._open_nameless
 
