@@ -31,6 +31,7 @@ class Account:
 
     __slots__ = (
         "_section", "aliases", "allow_empty", "allow_from_override", "auth", "auth_without_tls", "bad_recipients",
+        "connections", "delivery", "expire", "keepfailed", "postmaster", "queue", "rate", "retry", "uncertain", "warn",
         "domain", "dsn_notify", "dsn_return", "extract_minus_args", "from_full_name", "host", "logfile", "maildomain",
         "max_recipients", "name", "notes", "null_sender", "password", "passwordeval",
         "place", "port", "privacy", "sender", "sender_from_header", "set_date_header", "set_from_header",
@@ -44,12 +45,16 @@ class Account:
     allow_from_override: bool
     auth_without_tls: bool
     bad_recipients: str
+    connections: int
+    delivery: str
     domain: str | None
     dsn_notify: bytes | None
     dsn_return: bytes | None
+    expire: float
     extract_minus_args: bool
     from_full_name: bytes | None
     host: str
+    keepfailed: float
     logfile: str | None
     maildomain: bytes | None
     max_recipients: int
@@ -57,7 +62,11 @@ class Account:
     password: bytes | None
     passwordeval: bytes | None
     port: int
+    postmaster: bytes | None
     privacy: bool
+    queue: str | None
+    rate: tuple[int, float] | None
+    retry: tuple[float, float]
     sender_from_header: bool
     set_date_header: "When"
     set_from_header: "When"
@@ -74,8 +83,10 @@ class Account:
     tls_min_version: str
     tls_starttls: bool
     tls_trust_file: str | None
+    uncertain: str
     undisclosed_recipients: bool
     user: bytes | None
+    warn: float | None
 
     def __init__(self, file: File, section: Section) -> None:
         self.name = section.name

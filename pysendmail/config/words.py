@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
 ACTS, OLD, NOTED, REFUSED = range(4)
 
-_QUEUE = "has no effect: this release has no queue"
 _DAEMON = "has no effect: this release has no daemon"
 
 # word: (ACTS, converter, default), (OLD, converter, the word that acts) or (NOTED or REFUSED, what is looked at, text)

@@ -89,6 +89,7 @@ class Session:
         self.client: Client | None = None
         self.relay = "none"  # host[address]:port, once connected
         self.tls_facts = ""
+        self.reached = False  # a server has greeted us
         self._link: Link | None = None
 
     @property
@@ -173,6 +174,7 @@ class Session:
             if encrypt and account.tls != "off" and not account.tls_starttls:
                 self._encrypt(client, link, bundle)
             self._converse()
+            self.reached = True
             client.hello()
             self._converse()
             if encrypt and account.tls != "off" and account.tls_starttls:

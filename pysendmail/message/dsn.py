@@ -147,7 +147,7 @@ def build(
     """
     if not facts.to or not recipients:
         raise ValueError("a report needs a reader and a recipient")
-    original = Original(header, body.size if body else 0)
+    original = Original(header, 0 if body is None else body.size)
     enclosed = _enclosed(kind, recipients, original, body, ret, limit)
     if enclosed != WHOLE:
         return _write(kind, facts, recipients, original, None, enclosed, new_writer)
@@ -198,13 +198,15 @@ def _write(
     text = describe(kind, facts, recipients, original, enclosed)
     record = status_record(kind, facts, recipients, utf8)
     boundary, plain = _boundary(facts.unique, (text, record, original.header), body)
-    message = (b"Undelivered Message" if kind in (FAILED, DELAYED) else b"Message") + (b"" if body else b" Headers")
+    message = b"Undelivered Message" if kind in (FAILED, DELAYED) else b"Message"
+    if body is None:
+        message += b" Headers"
     charset = b"us-ascii" if text.isascii() else b"utf-8"
     writer = new_writer()
     for description, media, is_ascii, content in (
         (b"Notification", b"text/plain; charset=" + charset, text.isascii(), (text,)),
         (b"Delivery report", b"message/%bdelivery-status" % (b"global-" if utf8 else b""), record.isascii(), (record,)),
-        (message, _media(original.header, bool(body), utf8), plain, _message(original.header, body)),
+        (message, _media(original.header, body is not None, utf8), plain, _message(original.header, body)),
     ):
         writer.feed(b"--%b\r\nContent-Description: %b\r\nContent-Type: %b\r\n" % (boundary, description, media))
         writer.feed(b"\r\n" if is_ascii else b"Content-Transfer-Encoding: 8bit\r\n\r\n")
@@ -226,7 +228,7 @@ def _boundary(unique: bytes, texts: "Iterable[bytes]", body: "Readable | None") 
         digest.update(b"%d:" % len(text))
         digest.update(text)
         plain = text.isascii()
-    for chunk in body.chunks() if body else ():
+    for chunk in () if body is None else body.chunks():
         digest.update(chunk)
         plain = plain and chunk.isascii()
     return b"report-" + digest.hexdigest()[:40].encode(), plain
@@ -246,7 +248,7 @@ def _message(header: bytes, body: "Readable | None") -> "Iterator[bytes]":
     yield header
     if header and not header.endswith(b"\n"):
         yield b"\r\n"
-    if body:
+    if body is not None:
         yield b"\r\n"
         yield from body.chunks()
 

@@ -18,6 +18,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pysendmail.message.body import Body
+    from pysendmail.message.header import Field
     from pysendmail.queue.settings import Settings
     from pysendmail.queue.store import Stored
     from pysendmail.queue.values import Message
@@ -106,16 +108,14 @@ def _report(
 
 def _build(
     kind: str, facts: dsn.Facts, recipients: list[dsn.Recipient], stored: "Callable[[], Stored]", ret: bytes | None
-) -> "tuple[list[dsn.Field], dsn.Body]":
-    """Make the report; a message that is damaged is represented by as much of it as can be read."""
-    header, body = b"", None
+) -> "tuple[list[Field], Body]":
+    """Make the report. A message that is damaged, or for which there is no room, is represented by less of it."""
+    header = b""
     try:
         original = stored()
-        header, body = original.header, original.body if kind == FAILED else None
-        return dsn.build(kind, facts, recipients, header, body, ret)
-    except errors.Failure as failure:
-        if failure.status == "4.3.1":  # a full disk, which is nothing about the message
-            raise
+        header = original.header
+        return dsn.build(kind, facts, recipients, header, original.body if kind == FAILED else None, ret)
+    except errors.Failure:
         return dsn.build(kind, facts, recipients, header, None, ret)
 
 

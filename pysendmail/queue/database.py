@@ -16,7 +16,7 @@ a reserve: a file of some room that goes when a result finds the disk full.
 
 
 import os
-from _thread import allocate_lock
+from _thread import RLock, allocate_lock
 from time import monotonic, sleep
 
 from pysendmail import errors
@@ -64,7 +64,7 @@ class Database:
     def __init__(self, path: str, create: bool = True, patience: float = PATIENCE) -> None:
         self.path = path
         self.patience = patience
-        self._lock = allocate_lock()
+        self._lock = RLock()  # a body that is written may be read from this very queue
         self._pid = os.getpid()
         self._durable = True
         with _opening:
@@ -113,6 +113,10 @@ class Database:
                 db.close()
             except sqlite.Error:
                 pass  # the log stays, and with it all that was committed
+
+    def __del__(self) -> None:
+        if getattr(self, "_db", None) is not None:
+            self.close()
 
     def read(self, sql: str, parameters: "tuple[Any, ...] | dict[str, Any]" = ()) -> "Rows":
         """Return the rows of a query."""

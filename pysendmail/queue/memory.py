@@ -213,6 +213,8 @@ class MemoryStore(Store):
 
     def release(self, owner: str) -> int:
         with self._lock:
+            if owner not in self._enrolled:
+                return 0
             self._enrolled.discard(owner)
             self._owners.pop(owner, None)
             return self._give_back(owner, None)
@@ -277,19 +279,23 @@ class MemoryStore(Store):
     # Seeing and steering
 
     def listing(self, select: Select | None = None, after: int = 0) -> "Iterator[Item]":
-        for number in list(self._messages):
+        while True:
             with self._lock:
-                if number <= after or number not in self._messages:
-                    continue
-                message = self._messages[number]
-                recipients = [
-                    self._shown(message, one)
-                    for one in self._recipients[number]
-                    if matches(select, message, one)
-                    and (one.state not in states.DONE or (select is not None and select.states is not None))
-                ]
-            if recipients:
-                yield Item(_copy(message), recipients)
+                ids = [number for number in self._messages if number > after][:_PAGE]
+                items = [self._listed(self._messages[number], select) for number in ids]
+            yield from [item for item in items if item.recipients]
+            if len(ids) < _PAGE:
+                return
+            after = ids[-1]
+
+    def _listed(self, message: Message, select: Select | None) -> Item:
+        all_states = select is not None and select.states is not None
+        recipients = [
+            self._shown(message, one)
+            for one in self._recipients[message.id]
+            if matches(select, message, one) and (all_states or one.state not in states.DONE)
+        ]
+        return Item(_copy(message), recipients)
 
     def _shown(self, message: Message, one: Recipient) -> Recipient:
         copy = _copy(one)

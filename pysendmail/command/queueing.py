@@ -1,0 +1,144 @@
+"""Commit a message to the queue: all of it, or what a first attempt has left of it."""
+
+import os
+
+from pysendmail.queue import bounce, verdict
+from pysendmail.queue.schedule import Schedule
+from pysendmail.queue.settings import Settings
+from pysendmail.queue.sqlite import SqliteStore
+from pysendmail.queue.states import ACTIVE, FAILED, QUEUED, SENT
+from pysendmail.queue.store import Stored
+from pysendmail.queue.values import Entry, Message, QueuedRecipient, Recipient
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pysendmail.config.accounts import Account
+    from pysendmail.delivery.deliver import Parcel, Report
+    from pysendmail.queue.store import Store
+    from pysendmail.queue.verdict import Verdict
+
+
+def open_queue(account: "Account", create: bool = True) -> "Store":
+    """Open the queue of an account, which has one. Raises TempFail or ConfigError with what is wrong with it."""
+    return SqliteStore(str(account.queue), create=create)
+
+
+def settings_of(account: "Account", domain: bytes) -> Settings:
+    """Gather the words of an account that are about its queue; `domain` is that of reports."""
+    first, longest = account.retry
+    return Settings(
+        schedule=Schedule(first, longest, account.expire, account.warn),
+        connections=account.connections,
+        rate=account.rate,
+        hold_uncertain=account.uncertain == "hold",
+        postmaster=account.postmaster or b"",
+        host=os.uname().nodename,
+        domain=domain,
+    )
+
+
+class Submitted:
+    """A message on its way into the queue: the parcel, and what the queue has to know besides.
+
+    `account` and `config` name the way by which it is to leave, as Entry has them; `now` is in seconds since the epoch.
+    """
+
+    __slots__ = ("account", "config", "now", "parcel", "qid", "tag", "uid")
+
+    def __init__(
+        self, parcel: "Parcel", *, qid: str, uid: int, account: str, config: str, now: float, tag: str = ""
+    ) -> None:
+        self.parcel = parcel
+        self.qid = qid
+        self.uid = uid
+        self.account = account
+        self.config = config
+        self.now = now
+        self.tag = tag
+
+    def entry(self, recipients: list[QueuedRecipient]) -> Entry:
+        """Return the entry that holds the message for these recipients."""
+        parcel = self.parcel
+        return Entry(
+            self.qid,
+            self.uid,
+            parcel.reverse_path,
+            self.header,
+            parcel.body,
+            recipients,
+            created=self.now,
+            account=self.account,
+            config=self.config,
+            ret=parcel.ret,
+            envid=parcel.envid,
+            tag=self.tag,
+        )
+
+    @property
+    def header(self) -> bytes:
+        """The header fields as they are stored."""
+        return b"".join([field.raw for field in self.parcel.fields])
+
+    def message(self) -> Message:
+        """Return what a queue would know of the message, for judging outcomes before there is one in it."""
+        parcel = self.parcel
+        body = parcel.body
+        return Message(
+            0, self.qid, self.uid, parcel.reverse_path, self.account, self.config, self.now, len(self.header), body.size,
+            body.eight_bit, body.nul, body.long_line, parcel.ret, parcel.envid, self.tag, False,
+        )  # fmt: skip
+
+
+def commit(store: "Store", submitted: Submitted) -> None:
+    """Put the whole message into the queue."""
+    notify = submitted.parcel.notify
+    store.add(submitted.entry([QueuedRecipient(address, None, notify) for address in submitted.parcel.recipients]))
+
+
+def keep_rest(store: "Store", submitted: Submitted, report: "Report", settings: Settings, now: float) -> bool:
+    """Queue the recipients whom a first attempt has left, and with them the report on those who were refused.
+
+    Returns False, and queues nothing, if no recipient is left: then the exit code tells all.
+    """
+    message = submitted.message()
+    verdicts = _verdicts(message, submitted, report, settings, now)
+    left = [v for v in verdicts if v.result.state not in (SENT, FAILED)]
+    if not left:
+        return False
+    stored = Stored(submitted.header, submitted.parcel.body)
+    refused = [v for v in verdicts if v.result.state == FAILED]
+    reports = bounce.notices(message, refused, lambda: stored, settings, now)
+    store.add_many([submitted.entry([_queued(v) for v in left]), *(notice.entry for notice in reports)])
+    return True
+
+
+def _verdicts(
+    message: Message, submitted: Submitted, report: "Report", settings: Settings, now: float
+) -> "list[Verdict]":
+    """Judge each outcome as the queue's runner would."""
+    at = verdict.Circumstances(now, int.from_bytes(os.urandom(2), "big") / 65536, report.relay)
+    judged = []
+    for number, outcome in enumerate(report.outcomes):
+        recipient = Recipient(
+            0, number, outcome.recipient, None, submitted.parcel.notify, ACTIVE, QUEUED, now, 0, False, now, now, 0.0,
+            "", "", "", "",
+        )  # fmt: skip
+        judged.append(verdict.judge(message, recipient, outcome, settings, at))
+    return judged
+
+
+def _queued(judged: "Verdict") -> QueuedRecipient:
+    """Return a recipient who has had his first attempt, as he enters the queue."""
+    result = judged.result
+    return QueuedRecipient(
+        judged.recipient.address,
+        None,
+        judged.recipient.notify,
+        state=result.state,
+        due=result.due,
+        attempts=1,
+        reply=result.reply,
+        dsn=result.dsn,
+        relay=result.relay,
+        tried=result.tried,
+    )

@@ -1,0 +1,144 @@
+"""A courier: one connection to a smarthost, made when there is a message for it, and the messages it carries."""
+
+from time import monotonic
+
+from pysendmail import errors
+from pysendmail.delivery import interruption
+from pysendmail.delivery.deliver import ROUNDS
+from pysendmail.delivery.session import Session
+from pysendmail.queue.attempt import Attempt, Unopened
+from pysendmail.queue.ledger import Unrecorded
+from pysendmail.queue.round import internal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pysendmail.delivery.session import Route
+    from pysendmail.queue.lane import Lane
+    from pysendmail.queue.round import Round
+    from pysendmail.queue.values import Item
+    from pysendmail.smtp.client import Client
+
+MESSAGES = 1000
+"""The messages that one connection carries; some servers end it after so many in a less orderly way."""
+
+_PATIENCE = 60.0  # seconds that a courier waits because of `rate`; for longer it gives the lane up until then
+
+
+class Courier:
+    """Carry the messages of a lane, one after the other, until none is left."""
+
+    def __init__(self, round_: "Round", lane: "Lane", route: "Route") -> None:
+        self._round = round_
+        self._lane = lane
+        self._route = route
+        self._session: Session | None = None
+        self._standing = False
+        self._carried = 0
+        self._setup = 0.0
+
+    def run(self) -> None:
+        """Work until the lane has no more messages, or cannot be used, or the round ends."""
+        try:
+            while (item := self._lane.next()) is not None:
+                if not self._is_ready():
+                    self._lane.put_back(item)
+                    break
+                self._carry(item)
+        except Unrecorded as unrecorded:
+            self._round.fail(unrecorded.failure)
+        except Exception as error:  # a bug that this lane brings to light must not keep the others waiting
+            self._lane.close(error if isinstance(error, errors.Failure) else internal(error))
+        finally:
+            self._hang_up()
+
+    # The connection
+
+    def _is_ready(self) -> bool:
+        """Wait for the turn that `rate` gives, and see to it that there is a connection."""
+        if not self._may_begin():
+            return False
+        try:
+            if self._session is not None and (self._carried >= MESSAGES or not self._session.usable):
+                self._hang_up()
+        except errors.Failure:
+            self._hang_up()
+        self._setup = 0.0
+        if self._session is not None:
+            return True
+        started = monotonic()
+        self._session = Session(self._route, started + ROUNDS * self._route.account.timeout)
+        try:
+            self._open()
+        except errors.Failure as failure:
+            self._unopened(failure)
+            return False
+        self._setup = monotonic() - started
+        return True
+
+    def _may_begin(self) -> bool:
+        pace = self._lane.pace
+        while pace is not None and (wait := pace.begin(monotonic())):
+            if wait > _PATIENCE:
+                self._lane.rest(wait)
+                return False
+            self._round.sleep(wait)
+            if self._round.ending:
+                return False
+        return True
+
+    def _open(self) -> "Client":
+        session = self._session
+        if session is None:
+            raise errors.SoftwareError("there is no session to be opened")
+        client = session.open()
+        self._carried = 0
+        self._standing = True
+        self._lane.opened()
+        return client
+
+    def _open_again(self) -> "Client":
+        """Open the session again that has ended within a message."""
+        self._gone()
+        return self._open()
+
+    def _unopened(self, failure: errors.Failure) -> None:
+        reached = self._session is not None and self._session.reached
+        self._hang_up()
+        if not isinstance(failure, errors.Interrupted):
+            self._lane.unopened(failure, reached)
+
+    def _hang_up(self) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            session.close()
+        self._gone()
+
+    def _gone(self) -> None:
+        if self._standing:
+            self._standing = False
+            self._lane.hung_up()
+
+    # The messages
+
+    def _carry(self, item: "Item") -> None:
+        """Make an attempt on one message; what goes wrong with it stays with it."""
+        session = self._session
+        if session is None:
+            raise errors.SoftwareError("a message was begun without a connection")
+        self._round.count_message()
+        attempt = Attempt(
+            self._lane, self._round, item, session, self._open_again, setup=self._setup, served=self._carried > 0
+        )
+        try:
+            attempt.run()
+        except Unopened as unopened:
+            self._round.give_back([item])
+            self._unopened(unopened.failure)
+        except (Unrecorded, errors.Failure):
+            raise
+        except Exception as error:  # a bug that this message brings to light must not keep the others waiting
+            self._hang_up()
+            attempt.fail(internal(error))
+        finally:
+            interruption.let_go()
+        self._carried += 1

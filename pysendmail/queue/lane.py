@@ -1,0 +1,227 @@
+"""A lane: what one round does for the messages of one account and configuration.
+
+All its couriers take their messages here. A lane fails as a whole when its smarthost cannot be reached or used: then it
+is closed for a while, what it holds goes back as it was, and nobody else calls that smarthost in this round. No message
+is at fault for that, so none is marked; but what has been waiting for too long behind a smarthost that cannot be reached
+is given up in the end (overdue.py).
+
+It also fails when it takes connections and then no message at all, several in a row: the messages that saw it have their
+outcome, and are not the first ones again in the next round.
+"""
+
+from _thread import allocate_lock
+
+from pysendmail import errors
+from pysendmail.delivery.tls import TLSFailure
+from pysendmail.log import printable
+from pysendmail.queue.report import Trouble
+from pysendmail.queue.settings import Settings
+from pysendmail.queue.values import HORIZON
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections import deque
+    from collections.abc import Callable
+
+    from pysendmail.delivery.session import Route
+    from pysendmail.log import Log
+    from pysendmail.queue.pace import Pace
+    from pysendmail.queue.round import Round
+    from pysendmail.queue.settings import Way
+    from pysendmail.queue.values import Item, Select
+    from pysendmail.queue.values import Lane as KnownLane
+else:
+    from _collections import deque
+
+_FIRST_BATCH = 10  # messages claimed at first, when it is not known how many recipients they have
+_BATCH = 100  # messages claimed at once
+_RECIPIENTS = 5000  # recipients claimed at once, more or less
+_BACKLOG = 4  # messages that wait for each connection before one more is made
+_STRIKES = 5  # messages in a row that a smarthost may refuse to look at
+_LOGIN = (errors.NoPermission, errors.ConfigError)
+_STEADY = (*_LOGIN, TLSFailure, errors.SoftwareError)  # somebody has to mend these; no message is given up for them
+
+
+class Lane:
+    """One lane of a round; its methods may be called from any thread.
+
+    `way`, `route` and `pace` (how often a message may begin) are set before the first courier starts; `couriers` is how
+    many are enlisted, and `spawn` starts one who is.
+    """
+
+    def __init__(self, round_: "Round", known: "KnownLane", select: "Select", spawn: "Callable[[Lane], None]") -> None:
+        self.account = known.account
+        self.config = known.config
+        self.select = select
+        self.way: Way | None = None
+        self.route: Route | None = None
+        self.pace: Pace | None = None
+        self.closed = False
+        self.couriers = 0
+        self.failures = known.failures
+        self._known_closed = known.until > 0 or known.failures > 0
+        self._round = round_
+        self._spawn = spawn
+        self._lock = allocate_lock()
+        self._pending: deque[Item] = deque()
+        self._after = 0
+        self._batch = _FIRST_BATCH
+        self._sessions = 0
+        self._most = 1 << 30
+        self._strikes = 0
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of the account; those of nobody while the configuration is broken."""
+        return self.way.settings if self.way is not None else Settings()
+
+    def log(self, tag: str = "pysendmail") -> "Log":
+        """Return where to write about messages of this tag."""
+        return self.way.log(tag) if self.way is not None else self._round.log
+
+    def enlist(self) -> None:
+        """Count one more courier."""
+        with self._lock:
+            self.couriers += 1
+
+    def discharge(self) -> None:
+        """Count one courier less."""
+        with self._lock:
+            self.couriers -= 1
+
+    # Taking messages
+
+    def fill(self) -> bool:
+        """Claim messages if none are here; tell whether there is one."""
+        with self._lock:
+            self._fill()
+            return bool(self._pending)
+
+    def next(self) -> "Item | None":
+        """Return the next message; None when there is no more to be done."""
+        with self._lock:
+            if self.closed or self._round.ending:
+                return None
+            self._fill()
+            if not self._pending:
+                return None
+            item = self._pending.popleft()
+            grow = self._wants_another_courier()
+            if grow:
+                self.couriers += 1
+        if grow:
+            self._spawn(self)
+        return item
+
+    def put_back(self, item: "Item") -> None:
+        """Take a message back that was not begun."""
+        with self._lock:
+            if not self.closed:
+                self._pending.appendleft(item)
+                return
+        self._round.give_back([item])
+
+    def _fill(self) -> None:
+        if self._pending:
+            return
+        horizon = HORIZON if self.way is None else self.settings.schedule.longest
+        items = self._round.claim(self._batch, self.select, horizon, self._after)
+        if items:
+            self._after = 0 if self._round.due_only else items[-1].message.id
+            recipients = sum([len(item.recipients) for item in items])
+            self._batch = max(1, min(_BATCH, _RECIPIENTS * len(items) // recipients))
+            self._pending.extend(items)
+
+    def _wants_another_courier(self) -> bool:
+        most = min(self._most, self.settings.connections)
+        return 0 < self._sessions and self.couriers < most and len(self._pending) > _BACKLOG * self.couriers
+
+    # The smarthost
+
+    def opened(self) -> None:
+        """Note that a courier has a connection."""
+        with self._lock:
+            self._sessions += 1
+
+    def hung_up(self) -> None:
+        """Note that a courier has no connection any more."""
+        with self._lock:
+            self._sessions -= 1
+
+    def unopened(self, failure: errors.Failure, reached: bool) -> None:
+        """Note that a courier got no connection; `reached` tells whether the server had greeted him."""
+        with self._lock:
+            alone = self._sessions == 0
+            self._most = max(1, self.couriers - 1)  # a server that lets in only so many at a time
+        if alone:
+            self.close(failure, hopeless=not reached and not isinstance(failure, _STEADY))
+
+    def proved(self) -> None:
+        """Note that the smarthost has looked at a message, so that all is well with it."""
+        with self._lock:
+            self._strikes = 0
+            if not self._known_closed:
+                return
+            self._known_closed, self.failures = False, 0
+        try:
+            self._round.store.open_lane(self.account, self.config)
+        except errors.Failure:
+            pass  # its time will be over soon
+
+    def struck(self, failure: errors.Failure) -> None:
+        """Note that the smarthost has sent a courier away before it looked at his message."""
+        with self._lock:
+            self._strikes += 1
+            enough = self._strikes >= _STRIKES
+        if enough:
+            self.close(failure, hopeless=not isinstance(failure, _STEADY))
+
+    def close(self, failure: errors.Failure, hopeless: bool = False) -> None:
+        """Use the lane no more in this round, nor for a while after it; if `hopeless`, give up what waited for too long."""
+        back = self._shut()
+        if back is None:
+            return
+        now = self._round.clock()
+        self.failures += 1
+        until = now + self.settings.closed_for(self.failures, isinstance(failure, _LOGIN), self._round.chance())
+        self._round.report.troubles.append(Trouble(self.account, self.config, failure, until))
+        self._tell(failure, until - now, now)
+        self._note_closed(until, str(failure), failure.status)
+        self._round.give_back(back)
+        if hopeless:
+            from pysendmail.queue.overdue import give_up
+
+            give_up(self._round, self, failure, now)
+
+    def rest(self, seconds: float) -> None:
+        """Use the lane no more for some time, because as many messages have left as may."""
+        back = self._shut()
+        if back is None:
+            return
+        seconds = min(seconds, self.settings.schedule.longest)
+        self._note_closed(self._round.clock() + seconds, "as many messages have left as the word rate permits", "4.4.5")
+        self._round.give_back(back)
+
+    def _shut(self) -> "list[Item] | None":
+        """Close the lane and return what waits in it; None if it was closed before."""
+        with self._lock:
+            if self.closed:
+                return None
+            self.closed = True
+            back = list(self._pending)
+            self._pending.clear()
+            return back
+
+    def _note_closed(self, until: float, reply: str, status: str) -> None:
+        try:
+            self._round.store.close_lane(
+                self.account, self.config, until, failures=self.failures, reply=printable(reply), dsn=status
+            )
+        except errors.Failure:
+            pass  # this round knows all the same, and the next one will see for itself
+
+    def _tell(self, failure: errors.Failure, seconds: float, now: float) -> None:
+        name = printable(self.account or "default", 64)
+        of = f" of {printable(self.config)}" if self.config else ""
+        text = f"account {name}{of}: nothing can be sent: {printable(str(failure))}; next attempt in {seconds:.0f} seconds"
+        self._round.write_log(self.log(), "qmgr", [(f"warning: {text}", True)], now)
