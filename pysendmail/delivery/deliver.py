@@ -121,12 +121,13 @@ def _send_all(session: Session, parcel: Parcel, mail: Mail, outcomes: dict[bytes
         now, waiting = waiting[:most], waiting[most:]
         session.deadline = min(end, monotonic() + sending)
         transaction = session.send(mail, now)
+        usable = session.usable  # which listens once more, and may hear something that changes an outcome
         outcomes.update(transaction.outcomes)
         left = transaction.left_over
         if left and left == now[-len(left) :]:  # from one recipient on nobody was taken: so many fit into a transaction
             most = len(now) - len(left)
         waiting = left + waiting
-        if waiting and not session.usable:
+        if waiting and not usable:
             if not transaction.spent:
                 raise errors.TempFail("the connection ended before this recipient's turn", session.relay)
             session.close()

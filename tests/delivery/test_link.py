@@ -4,6 +4,7 @@ import select
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -19,11 +20,11 @@ LONG = 10.0
 
 
 def soon() -> float:
-    return link.monotonic() + SOON
+    return time.monotonic() + SOON
 
 
 def later() -> float:
-    return link.monotonic() + LONG
+    return time.monotonic() + LONG
 
 
 class Ends:
@@ -131,7 +132,7 @@ def test_a_peer_that_takes_a_little_now_and_then_is_left_at_the_deadline(ends: E
 
     ends.play(part)
     with pytest.raises(TimedOut):
-        ends.link.write(b"x" * 50_000_000, SOON, link.monotonic() + 4 * SOON)
+        ends.link.write(b"x" * 50_000_000, SOON, time.monotonic() + 4 * SOON)
     enough.set()
     ends.done()
 
@@ -156,12 +157,12 @@ def test_progress_renews_the_patience(ends: Ends) -> None:
 @pytest.mark.parametrize("wait", [-1.0, 0.0, SOON])
 def test_silence_ends_at_the_deadline(ends: Ends, wait: float) -> None:
     with pytest.raises(TimedOut, match="does not answer"):
-        ends.link.read(link.monotonic() + wait)
+        ends.link.read(time.monotonic() + wait)
 
 
 def test_what_has_come_is_read_even_after_the_deadline(ends: Ends) -> None:
     ends.peer.sendall(b"250 ok\r\n")
-    assert ends.link.read(link.monotonic() - 5) == b"250 ok\r\n"
+    assert ends.link.read(time.monotonic() - 5) == b"250 ok\r\n"
 
 
 def test_the_end_of_the_connection_is_read_as_nothing(ends: Ends) -> None:
@@ -257,7 +258,12 @@ def test_a_socket_that_is_ready_without_reason_is_waited_for_again(ends: Ends) -
             return [(0, select.POLLIN)] if self.alarms > 0 else real.poll(timeout)
 
     ends.link._poll = Hasty()  # type: ignore[assignment]
-    ends.play(lambda peer: (read_all(peer, 2_000_000), peer.sendall(b"250 ok\r\n")))
+
+    def part(peer: socket.socket) -> None:
+        read_all(peer, 2_000_000)
+        peer.sendall(b"250 ok\r\n")
+
+    ends.play(part)
     ends.link.write(b"x" * 2_000_000, LONG, later())
     assert ends.link.read(later()) == b"250 ok\r\n"
 
@@ -346,8 +352,12 @@ def test_clear_text_in_place_of_the_handshake_is_no_tls(ends: Ends, trusting: Co
 
 @pytest.mark.parametrize(("end", "text"), [(True, "closed the connection during the TLS"), (False, "in time")])
 def test_a_handshake_that_gets_no_answer_ends(ends: Ends, trusting: Context, end: bool, text: str) -> None:
+    def part(peer: socket.socket) -> None:
+        peer.recv(10_000)
+        peer.shutdown(socket.SHUT_RDWR)
+
     if end:
-        ends.play(lambda peer: (peer.recv(10_000), peer.shutdown(socket.SHUT_RDWR)))
+        ends.play(part)
     with pytest.raises(errors.TempFail, match=text):
         ends.link.start_tls(TLS(trusting, "mail.example"), soon())
 
@@ -364,7 +374,7 @@ def test_a_handshake_that_drips_ends_at_its_deadline(ends: Ends, trusting: Conte
 
     ends.play(part)
     with pytest.raises(TimedOut):
-        ends.link.start_tls(TLS(trusting, "mail.example"), link.monotonic() + 2 * SOON)
+        ends.link.start_tls(TLS(trusting, "mail.example"), time.monotonic() + 2 * SOON)
     enough.set()
 
 

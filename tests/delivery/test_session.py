@@ -62,7 +62,7 @@ def route(identities: dict[str, str]) -> Callable[..., Route]:
 
     def make(credentials: Credentials | None = Credentials(b"user", SECRET), **words: object) -> Route:  # noqa: B008
         settings = {"host": "mail.example", "tls": "on", "tls_trust_file": identities["ca"], "timeout": 5, **words}
-        return in_clear(credentials, **settings)
+        return in_clear(settings, credentials)
 
     return make
 
@@ -284,7 +284,7 @@ def test_what_ehlo_says(
     host = Smarthost()
     with connected(host) as (_, links), pytest.MonkeyPatch.context() as patch:
         patch.setattr("tests.delivery.memory.MemoryLink.local_address", lambda self: address)
-        made = Session(in_clear(**{"domain": None, **words}), 2000.0)
+        made = Session(in_clear({"domain": None, **words}), 2000.0)
         made.open()
     assert host.lines == [b"EHLO " + name]
     assert len(links) == 1
@@ -418,7 +418,7 @@ def test_a_second_connection_resumes_the_tls_session_of_the_first(
             ehlo(peer, "STARTTLS")
             peer.hear("STARTTLS")
             peer.say("220 go")
-        peer.socket = context.wrap_socket(peer.raw, server_side=True)
+        peer.socket = end = context.wrap_socket(peer.raw, server_side=True)
         if starttls == "off":
             peer.say("220 mx")
         ehlo(peer, "AUTH PLAIN")
@@ -427,7 +427,7 @@ def test_a_second_connection_resumes_the_tls_session_of_the_first(
         envelope(peer)
         peer.message()
         peer.say("250 kept", "421 one message is enough")
-        resumed.append(peer.socket.session_reused)  # type: ignore[attr-defined]
+        resumed.append(end.session_reused)
         peer.stall()
 
     (server,) = serve(script)
@@ -462,7 +462,7 @@ def test_a_signal_at_any_command_leaves_no_success_untold_and_begins_nothing_new
         host.answer = answer
         host.capabilities = (way,)
         with connected(host):
-            report = deliver(parcel(*names), in_clear(max_recipients=1))
+            report = deliver(parcel(*names), in_clear({"max_recipients": 1}))
         if count <= at:
             break
         states = {outcome.recipient: outcome.state for outcome in report.outcomes}
@@ -483,7 +483,7 @@ def test_the_log_of_the_dialogue_says_how_well_the_server_is_known(
         said: list[tuple[str, bytes]] = []
         serve(good)
         made = route(**words)
-        made.trace = lambda direction, line, said=said: said.append((direction, line))  # type: ignore[misc]
+        made.trace = lambda direction, line, said=said: said.append((direction, line))
         deliver(parcel(), made)
         (facts,) = [line for direction, line in said if direction == "="]
         assert facts.startswith(b"TLSv1.3 TLS_") and facts.endswith(f"server certificate {word}".encode())
