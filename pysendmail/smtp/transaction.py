@@ -99,12 +99,13 @@ class Transaction:
         if reply.kind == 2 and len(self.accepted) == len(self.recipients):
             return
         text = b"the server sent one reply too many, the message may have been refused: " + reply.text
-        served = [recipient for recipient, outcome in self.outcomes.items() if outcome.state == SENT]
-        for recipient in served + self.left_over:
-            self.outcomes[recipient] = Outcome(
-                recipient, UNCERTAIN, errors.TempFail.exit_code, "4.5.0", text, "end of data"
-            )
+        for recipient in self.left_over:
+            self.outcomes[recipient] = Outcome(recipient, SENT, 0, "", text, "end of data")
         self.left_over.clear()
+        for outcome in self.outcomes.values():
+            if outcome.state == SENT:
+                outcome.state, outcome.exit_code, outcome.dsn = UNCERTAIN, errors.TempFail.exit_code, "4.5.0"
+                outcome.text = text
 
     # Commands
 

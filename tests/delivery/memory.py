@@ -239,7 +239,7 @@ def connected(smarthost: Smarthost, *, cut: int | None = None) -> Iterator[tuple
             patch.setattr(module, "monotonic", clock.monotonic)
         patch.setattr(session, "addresses", lambda host, port, deadline: [])
         patch.setattr(session, "Connector", Connector)
-        patch.setattr(interruption, "_state", interruption._State())
+        patch.setattr(interruption, "_state", interruption._State())  # a signal of one delivery is not one of the next
         yield clock, links
 
 

@@ -12,18 +12,13 @@ from collections.abc import Iterator
 import pytest
 
 from pysendmail import errors
-from pysendmail.delivery import connect, interruption
+from pysendmail.delivery import connect
 from pysendmail.delivery.connect import Connector, addresses
 from pysendmail.delivery.link import Link, TimedOut
 from tests.conftest import skip
 
 V4, V6 = socket.AF_INET, socket.AF_INET6
 Address = tuple[int, tuple[str, int] | tuple[str, int, int, int]]
-
-
-@pytest.fixture(autouse=True)
-def _no_signal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(interruption, "_state", interruption._State())
 
 
 def found(*hosts: str) -> list[tuple[int, int, int, str, object]]:

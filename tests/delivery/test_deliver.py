@@ -241,6 +241,19 @@ def test_nobody_is_tried_again_whose_message_is_in_doubt() -> None:
     assert len(host.connections) == 1
 
 
+def test_a_refusal_behind_the_last_answer_is_heard_as_long_as_the_connection_is_open() -> None:
+    host = Smarthost()
+    late = b"554 5.7.1 the true answer\r\n"
+    with connected(host) as (_, links), pytest.MonkeyPatch.context() as patch:
+        done = "tests.delivery.memory.MemoryLink.arrived"
+        patch.setattr(done, lambda self: late if host.accepted and not self._connection.out else b"")
+        report = deliver(parcel(A), route())
+    assert told(report) == {A: ("uncertain", 75)}
+    assert b"the true answer" in report.outcomes[0].text
+    assert b"QUIT" not in host.lines
+    assert links[0].closed
+
+
 def test_another_connection_gets_the_form_that_its_server_takes() -> None:
     """The second connection may reach another machine, with other capabilities."""
     host = Smarthost(
