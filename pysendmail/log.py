@@ -70,26 +70,35 @@ class Masker:
 
     def mask(self, text: bytes) -> bytes:
         """Return `text` with every secret in it replaced."""
-        for needle in self._needles:
-            if needle in text:
-                text = text.replace(needle, _HIDDEN)
-            if len(needle) > 2 * _HEAD and needle[:_HEAD] in text:
-                text = _without_beginnings(text, needle)
-        return _HIDDEN if self._has_pieces(text) else text
+        return self.mask_lines([text])[0]
 
     def mask_lines(self, lines: list[bytes]) -> list[bytes]:
         """Return the lines of one reply with every secret in them replaced, also one that goes over several lines."""
-        masked = [self.mask(line) for line in lines]
-        return [_HIDDEN] * len(lines) if self._has_pieces(b" ".join(masked)) else masked
+        if not self._needles:
+            return lines
+        lines = [self._without_wholes(line) for line in lines]
+        if self._has_pieces(b" ".join(lines)):
+            return [_HIDDEN] * len(lines)
+        return [self._without_beginnings(line) for line in lines]
+
+    def _without_wholes(self, text: bytes) -> bytes:
+        for needle in self._needles:
+            if needle in text:
+                text = text.replace(needle, _HIDDEN)
+        return text
 
     def _has_pieces(self, text: bytes) -> bool:
-        if not self._folded:
-            return False
-        whole = _unfolded(text)
-        return any(needle in whole for needle in self._folded)
+        together = _unfolded(text)
+        return any(needle in together for needle in self._folded)
+
+    def _without_beginnings(self, text: bytes) -> bytes:
+        for needle in self._needles:
+            if len(needle) > 2 * _HEAD and needle[:_HEAD] in text:
+                text = _without_beginning(text, needle)
+        return text
 
 
-def _without_beginnings(text: bytes, needle: bytes) -> bytes:
+def _without_beginning(text: bytes, needle: bytes) -> bytes:
     """Replace each beginning of `needle` in `text`, as far as it goes."""
     pieces = []
     while (at := text.find(needle[:_HEAD])) >= 0:

@@ -145,6 +145,7 @@ def send_all(
         now, waiting = waiting[:most], waiting[most:]
         session.deadline = min(end, monotonic() + sending)
         transaction = session.send(mail, now)
+        usable = session.usable  # which listens once more, and may hear something that changes an outcome
         again = served and transaction.unseen
         left = now
         if not again:
@@ -153,7 +154,7 @@ def send_all(
             if left and left == now[-len(left) :]:  # from one recipient on nobody was taken: so many fit into a transaction
                 most = len(now) - len(left)
         waiting = left + waiting
-        if waiting and not session.usable:
+        if waiting and not usable:
             if not (again or transaction.spent):
                 raise errors.TempFail("the connection ended before this recipient's turn", session.relay)
             session.close()

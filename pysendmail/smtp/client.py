@@ -321,7 +321,7 @@ class Client:
             if self.tls_ready:
                 raise errors.TempFail("the server sent data ahead of the TLS handshake (an injection)")
             raise errors.ProtocolError("the server does not speak SMTP: it sent a reply that answers no command")
-        elif reply.kind in (4, 5):
+        elif reply.code != 221:
             self._last.doubt(reply)
 
     def _show(self, reply: Reply, trace: "Callable[[str, bytes], None]") -> None:

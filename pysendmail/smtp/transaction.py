@@ -98,11 +98,20 @@ class Transaction:
             self.outcomes[recipient] = outcome
 
     def doubt(self, reply: Reply) -> None:
-        """Take back a success: of two replies to one message the second one is a refusal, and it may be the true one."""
+        """Take back what one reply too many makes doubtful: any of them may have answered another command than it seemed.
+
+        That matters where one of them was a refusal. Who was left over may have been served, so he is not tried again.
+        """
+        if reply.kind == 2 and len(self.accepted) == len(self.recipients):
+            return
+        text = b"the server sent one reply too many, the message may have been refused: " + reply.text
+        for recipient in self.left_over:
+            self.outcomes[recipient] = Outcome(recipient, SENT, 0, "", text, "end of data")
+        self.left_over.clear()
         for outcome in self.outcomes.values():
             if outcome.state == SENT:
                 outcome.state, outcome.exit_code, outcome.dsn = UNCERTAIN, errors.TempFail.exit_code, "4.5.0"
-                outcome.text = b"the server sent one reply too many, the message may have been refused: " + reply.text
+                outcome.text = text
 
     # Commands
 

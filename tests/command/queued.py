@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from typing import Any
 
 from pysendmail.command.admin import queue
 from pysendmail.message.body import BodyWriter
@@ -76,6 +77,6 @@ def run(store: Store | None, *arguments: str, uid: int | None = None) -> int:
     return queue.run(parser.parse_args(["queue", *arguments]), lambda config, account: (store, uid), NOW)
 
 
-def objects(text: str) -> list[dict[str, object]]:
+def objects(text: str) -> list[dict[str, Any]]:
     """Read JSON, one object a line."""
     return [json.loads(line) for line in text.splitlines()]

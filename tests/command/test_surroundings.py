@@ -278,7 +278,7 @@ def test_few_descriptors_are_enough_or_the_message_is_kept_back(caller: Caller, 
         assert done.returncode in (71, 75) and done.stderr.count(b"\n") == 1, done.stderr.decode()
 
 
-@pytest.mark.parametrize("megabytes", [20, 24, 28, 40])
+@pytest.mark.parametrize("megabytes", [40, 64])
 def test_little_memory_is_enough_or_the_message_is_kept_back(caller: Caller, megabytes: int) -> None:
     names = b", ".join(b"user%d@example.net" % number for number in range(20_000))
     message = b"From: a@x\nTo: " + names + b"\n\ntext\n"

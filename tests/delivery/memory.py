@@ -1,7 +1,7 @@
 """A smarthost in memory, links to it, and a clock that moves only while somebody waits: deliveries without a network."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 
@@ -220,11 +220,9 @@ class MemoryLink:
 
 
 @contextlib.contextmanager
-def connected(
-    smarthost: Smarthost, *, cut: int | None = None, clock: Clock | None = None
-) -> Iterator[tuple[Clock, list[MemoryLink]]]:
+def connected(smarthost: Smarthost, *, cut: int | None = None) -> Iterator[tuple[Clock, list[MemoryLink]]]:
     """Let every session reach `smarthost`, by one address, and every wait go by a clock of its own."""
-    clock = clock or Clock()
+    clock = Clock()
     links: list[MemoryLink] = []
 
     class Connector:
@@ -241,13 +239,13 @@ def connected(
             patch.setattr(module, "monotonic", clock.monotonic)
         patch.setattr(session, "addresses", lambda host, port, deadline: [])
         patch.setattr(session, "Connector", Connector)
-        patch.setattr(interruption, "_state", interruption._State())
+        patch.setattr(interruption, "_state", interruption._State())  # a signal of one delivery is not one of the next
         yield clock, links
 
 
-def route(credentials: Credentials | None = None, **words: object) -> Route:
+def route(words: Mapping[str, object] | None = None, credentials: Credentials | None = None) -> Route:
     """Return a route by a configuration of these words; in clear unless they say otherwise."""
-    written = {"host": "mx.test", "domain": "me.test", "tls": "off", "syslog": "off", **words}
+    written = {"host": "mx.test", "domain": "me.test", "tls": "off", "syslog": "off", **(words or {})}
     text = "".join(f"{word} {value}\n" for word, value in written.items() if value is not None)
     file = reader.parse(text.encode(), "conf")
     return Route(accounts.choose(file, account=None, sender=None, header_from=None)[0], credentials)

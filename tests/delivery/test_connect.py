@@ -12,18 +12,13 @@ from collections.abc import Iterator
 import pytest
 
 from pysendmail import errors
-from pysendmail.delivery import connect, interruption
+from pysendmail.delivery import connect
 from pysendmail.delivery.connect import Connector, addresses
 from pysendmail.delivery.link import Link, TimedOut
 from tests.conftest import skip
 
 V4, V6 = socket.AF_INET, socket.AF_INET6
-Address = tuple[int, tuple[str, int]]
-
-
-@pytest.fixture(autouse=True)
-def _no_signal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(interruption, "_state", interruption._State())
+Address = tuple[int, tuple[str, int] | tuple[str, int, int, int]]
 
 
 def found(*hosts: str) -> list[tuple[int, int, int, str, object]]:
@@ -227,7 +222,7 @@ def test_one_that_is_refused_does_not_wait_for_one_that_hangs(black_hole: Addres
 
 
 def test_when_all_refuse_each_of_them_is_named(refused: Address) -> None:
-    connector = Connector([refused, (V6, ("::1", 1, 0, 0))], None, 5)  # type: ignore[list-item]
+    connector = Connector([refused, (V6, ("::1", 1, 0, 0))], None, 5)
     with pytest.raises(errors.TempFail) as caught:
         connector.next(soon())
     assert "127.0.0.1 port" in str(caught.value) and "::1 port 1: " in str(caught.value)

@@ -12,7 +12,7 @@ from tests.delivery.memory import (
     CAPABILITIES,
     DATA_ONLY,
     LOCK_STEP,
-    Clock,
+    Answer,
     Connection,
     Hang,
     Smarthost,
@@ -29,7 +29,7 @@ def told(report: Report) -> dict[bytes, tuple[str, int]]:
     return {outcome.recipient: (outcome.state, outcome.exit_code) for outcome in report.outcomes}
 
 
-def refusing(*refusals: tuple[bytes, bytes]):  # type: ignore[no-untyped-def]
+def refusing(*refusals: tuple[bytes, bytes]) -> Answer:
     """Answer the commands that begin so with these replies."""
 
     def answer(connection: Connection, line: bytes) -> bytes | None:
@@ -55,12 +55,8 @@ def test_everybody_is_served_by_a_good_server(way: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("together", [False, True])
 def test_the_line_may_go_dead_after_any_octet_of_the_server(way: tuple[str, ...], together: bool) -> None:
-    host = Smarthost(None, way)
-    with connected(host, clock=Clock()):
-        deliver(parcel(A, B), route())
-    whole = 400
     last = ""
-    for cut in range(whole):
+    for cut in range(1000):
         host = Smarthost(None, way, together=together)
         with connected(host, cut=cut):
             report = deliver(parcel(A, B), route())
@@ -112,7 +108,7 @@ def test_the_answer_to_the_message_has_its_own_time(words: dict[str, int], limit
 
         host.answer = slow
         with connected(host):
-            report = deliver(parcel(A), route(**words))
+            report = deliver(parcel(A), route(words))
         assert told(report) == {A: (state, 0 if state == "sent" else 75)}
 
 
@@ -145,7 +141,7 @@ def test_a_server_that_drags_every_transaction_out_is_left_in_the_end() -> None:
     host.answer = answer
     with connected(host) as (clock, _):
         started = clock.now
-        report = deliver(parcel(*names), route(timeout=60, max_recipients=10))
+        report = deliver(parcel(*names), route({"timeout": 60, "max_recipients": 10}))
     assert clock.now - started < 31 * (4 * 60 + (2 * 60 + 10) + 60) + 400
     states = Counter(outcome.state for outcome in report.outcomes)
     assert states["sent"] > 100 and states["deferred"] > 30
@@ -189,7 +185,7 @@ def test_recipients_are_shared_out_by_the_configured_number() -> None:
     names = [b"%d@y.test" % n for n in range(7)]
     host = Smarthost()
     with connected(host):
-        deliver(parcel(*names), route(max_recipients=3))
+        deliver(parcel(*names), route({"max_recipients": 3}))
     assert [recipients for recipients, _ in host.accepted] == [names[:3], names[3:6], names[6:]]
     assert len(host.connections) == 1
     assert b"RSET" not in host.lines
@@ -217,7 +213,7 @@ def test_a_new_connection_is_made_for_those_whose_turn_had_not_come(way: tuple[s
 
         host = Smarthost(answer, way, together=True)
         with connected(host):
-            report = deliver(parcel(*names), route(max_recipients=2))
+            report = deliver(parcel(*names), route({"max_recipients": 2}))
         assert host.recipients() == names
         assert {outcome.state for outcome in report.outcomes} == {"sent"}
         assert len(host.connections) == 3
@@ -226,7 +222,7 @@ def test_a_new_connection_is_made_for_those_whose_turn_had_not_come(way: tuple[s
 def test_left_over_recipients_after_a_421_wait_where_the_server_did_not_get_on() -> None:
     host = Smarthost(refusing((b".", b"421 4.3.2 shutting down")))
     with connected(host):
-        report = deliver(parcel(A, B), route(max_recipients=1))
+        report = deliver(parcel(A, B), route({"max_recipients": 1}))
     assert told(report) == {A: ("deferred", 75), B: ("deferred", 75)}
     assert len(host.connections) == 1
     assert host.accepted == []
@@ -240,9 +236,22 @@ def test_nobody_is_tried_again_whose_message_is_in_doubt() -> None:
 
     host = Smarthost(answer)
     with connected(host):
-        report = deliver(parcel(A, B), route(max_recipients=1))
+        report = deliver(parcel(A, B), route({"max_recipients": 1}))
     assert told(report) == {A: ("uncertain", 75), B: ("deferred", 75)}
     assert len(host.connections) == 1
+
+
+def test_a_refusal_behind_the_last_answer_is_heard_as_long_as_the_connection_is_open() -> None:
+    host = Smarthost()
+    late = b"554 5.7.1 the true answer\r\n"
+    with connected(host) as (_, links), pytest.MonkeyPatch.context() as patch:
+        done = "tests.delivery.memory.MemoryLink.arrived"
+        patch.setattr(done, lambda self: late if host.accepted and not self._connection.out else b"")
+        report = deliver(parcel(A), route())
+    assert told(report) == {A: ("uncertain", 75)}
+    assert b"the true answer" in report.outcomes[0].text
+    assert b"QUIT" not in host.lines
+    assert links[0].closed
 
 
 def test_another_connection_gets_the_form_that_its_server_takes() -> None:
@@ -254,7 +263,7 @@ def test_another_connection_gets_the_form_that_its_server_takes() -> None:
         together=True,
     )
     with connected(host):
-        report = deliver(parcel(A, B, body="Grüße\n".encode()), route(max_recipients=1))
+        report = deliver(parcel(A, B, body="Grüße\n".encode()), route({"max_recipients": 1}))
     assert {outcome.state for outcome in report.outcomes} == {"sent"}
     first, second = (text for _, text in host.accepted)
     assert "Grüße".encode() in first
@@ -269,7 +278,7 @@ def test_a_server_without_smtputf8_behind_one_that_has_it_fails_only_who_is_left
         lambda connection, line: b"250 kept\r\n421 bye" if line == b"." else None, CAPABILITIES, LOCK_STEP, together=True
     )
     with connected(host):
-        report = deliver(parcel(A, "ü@y.test".encode()), route(max_recipients=1))
+        report = deliver(parcel(A, "ü@y.test".encode()), route({"max_recipients": 1}))
     assert [(outcome.state, outcome.exit_code) for outcome in report.outcomes] == [("sent", 0), ("failed", 65)]
     assert not any(line.startswith(b"MAIL") for line in host.connections[1].lines)
 
@@ -288,7 +297,7 @@ def test_what_the_server_does_not_offer_is_not_sent(offered: tuple[str, ...]) ->
 def test_a_refused_transaction_does_not_stop_the_next() -> None:
     host = Smarthost(refusing((b"RCPT TO:<" + A, b"550 5.1.1 no")))
     with connected(host):
-        report = deliver(parcel(A, B), route(max_recipients=1))
+        report = deliver(parcel(A, B), route({"max_recipients": 1}))
     assert told(report) == {A: ("failed", 67), B: ("sent", 0)}
     assert host.accepted == [([B], b"Subject: test\r\n\r\ntext\r\n")]
     assert b"RSET" in host.lines
@@ -297,7 +306,7 @@ def test_a_refused_transaction_does_not_stop_the_next() -> None:
 def test_a_message_that_is_too_large_is_not_even_begun() -> None:
     host = Smarthost(None, ("SIZE 10", "PIPELINING"))
     with connected(host):
-        report = deliver(parcel(A, B), route(max_recipients=1))
+        report = deliver(parcel(A, B), route({"max_recipients": 1}))
     assert told(report) == {A: ("failed", 65), B: ("failed", 65)}
     assert [line[:4] for line in host.lines] == [b"EHLO", b"QUIT"]
 
@@ -324,16 +333,18 @@ def test_the_times_of_a_failed_transfer_are_told_too() -> None:
 def test_a_secret_that_comes_back_is_in_no_outcome() -> None:
     secret = b"c0rrect-horse"
     for stage in (b"RCPT", b"."):
-        host = Smarthost(refusing((stage, b"550-5.7.1 " + secret + b"\r\n550 5.7.1 no")))
+        refusal = b"550-5.7.1 " + secret + b"\r\n550 5.7.1 no"
+        host = Smarthost(refusing((b"AUTH", b"235 ok"), (stage, refusal)), (*CAPABILITIES, "AUTH PLAIN"))
+        words = {"auth_without_tls": "on", "user": "u", "password": "unused"}
         with connected(host):
-            report = deliver(parcel(A), route(Credentials(b"u", secret), auth="off"))
-        # the route knows the secret although this server did not ask for it
-        assert secret not in report.outcomes[0].text
+            report = deliver(parcel(A), route(words, Credentials(b"u", secret)))
+        assert report.outcomes[0].text == b"550 5.7.1 **** 5.7.1 no"
 
 
 NAMES = [b"%d@y.test" % n for n in range(6)]
 MOODS = st.sampled_from(
-    ["good"] * 12 + ["452 4.5.3 full", "452 4.5.3 full", "450 later", "550 5.1.1 no", "421 bye", "hang", "silence", "twice", "rubbish"]
+    ["good"] * 12
+    + ["452 4.5.3 full", "452 4.5.3 full", "450 later", "550 5.1.1 no", "421 bye", "hang", "silence", "twice", "rubbish"]
 )
 
 
@@ -361,17 +372,15 @@ def test_nobody_gets_two_copies_and_only_who_was_served_is_said_to_be(
             return None
         if mood == "hang":
             raise Hang
-        if mood == "twice":
-            muddled = True
-            return b"250 ok\r\n250 ok"
+        muddled = muddled or mood in ("twice", "silence")  # what comes then answers other commands than it seems to
         if mood == "421 bye":
             raise Hang(b"421 bye")
-        return {"silence": b"", "rubbish": b"what?"}.get(mood, mood.encode())
+        return {"twice": b"250 ok\r\n250 ok", "silence": b"", "rubbish": b"what?"}.get(mood, mood.encode())
 
     host = Smarthost(answer, way, together=together)
     names = NAMES[:count]
     with connected(host):
-        report = deliver(parcel(*names), route(max_recipients=most))
+        report = deliver(parcel(*names), route({"max_recipients": most}))
     served = Counter(host.recipients())
     assert [outcome.recipient for outcome in report.outcomes] == names
     assert muddled or all(number == 1 for number in served.values())

@@ -168,6 +168,27 @@ def test_a_second_answer_that_refuses_takes_the_success_back() -> None:
     assert states(transaction) == {b"r@y": ("uncertain", 75)}
 
 
+def test_one_reply_too_many_leaves_a_doubt_where_some_were_refused() -> None:
+    """Each answer may then be that to the command before."""
+    names = [b"a@y", b"b@y", b"c@y"]
+    client = ready()
+    transaction = client.send(mail(recipients=names), names)
+    flight(client)
+    client.feed(b"250 m\r\n250 stray\r\n452 4.5.3 full\r\n550 5.1.1 no\r\n250 kept\r\n250 kept\r\n")
+    assert states(transaction) == {b"a@y": ("uncertain", 75), b"b@y": ("uncertain", 75), b"c@y": ("failed", 67)}
+    assert transaction.left_over == []
+    assert client.closing
+
+
+def test_one_success_too_many_changes_nothing_where_all_were_accepted() -> None:
+    client = ready()
+    transaction = client.send(mail(), [b"r@y"])
+    flight(client)
+    client.feed(b"250 a\r\n250 b\r\n250 kept\r\n250 kept again\r\n")
+    assert states(transaction) == {b"r@y": ("sent", 0)}
+    assert client.closing
+
+
 def test_a_421_in_the_middle_tells_what_became_of_the_rest() -> None:
     names = [b"a@y", b"b@y"]
     client = ready(PIPE)
