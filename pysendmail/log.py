@@ -154,7 +154,7 @@ def _seconds(value: float) -> str:
 class Log:
     """Where lines go: syslog, a file, both or neither. What cannot be written is dropped: a log fails no message."""
 
-    __slots__ = ("_facility", "_path", "_tag")
+    __slots__ = ("_facility", "_path", "tag")
 
     _opened = ("", "")  # name and facility that the process has opened the system log with: there is one for all of them
 
@@ -162,7 +162,7 @@ class Log:
         # Without a system log each line would cost the C library a new attempt to reach it.
         self._facility = facility if facility and os.path.exists(_SYSTEM_LOG) else None
         self._path = path
-        self._tag = tag
+        self.tag = tag
 
     def write(self, part: str, line: str, now: float, warning: bool = False) -> None:
         """Write one line under the name `tag/part`; `now` is the time of the event in seconds since the epoch."""
@@ -171,14 +171,14 @@ class Log:
     def write_all(self, part: str, lines: "list[tuple[str, bool]]", now: float) -> None:
         """Write lines of one part, each with whether it is a warning."""
         if self._facility:
-            wanted = (f"{self._tag}/{part}", self._facility)
+            wanted = (f"{self.tag}/{part}", self._facility)
             if wanted != Log._opened:
                 Log._opened = wanted
                 _syslog.openlog(wanted[0], _syslog.LOG_PID, getattr(_syslog, wanted[1], _syslog.LOG_MAIL))
             for line, warning in lines:
                 _syslog.syslog(_syslog.LOG_WARNING if warning else _syslog.LOG_INFO, line)
         if self._path:
-            head = f"{_stamp(now)} {self._tag}/{part}[{os.getpid()}]: "
+            head = f"{_stamp(now)} {self.tag}/{part}[{os.getpid()}]: "
             self._append("".join([f"{head}{line}\n" for line, _ in lines]))
 
     def _append(self, line: str) -> None:

@@ -43,7 +43,7 @@ def _dispatch(options: "Options", program: str, stdin_open: bool) -> int:
         raise errors.Unavailable(f"{_NOT_OFFERED[mode]} is not offered by this release")
     from pysendmail.command import modes
 
-    return modes.run(options)
+    return modes.run(options, program)
 
 
 def _tame() -> None:

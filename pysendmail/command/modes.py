@@ -5,10 +5,11 @@ from pysendmail.command.console import say, write
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pysendmail.config.accounts import Account
     from pysendmail.options import Options
 
 
-def run(options: "Options") -> int:
+def run(options: "Options", program: str) -> int:
     """Run the mode of `options` and return the exit code."""
     return {
         "list": _list,
@@ -17,21 +18,59 @@ def run(options: "Options") -> int:
         "verify": _verify,
         "help": _help,
         "version": _version,
-    }[options.mode](options)
+    }[options.mode](options, program)
 
 
-def _list(options: "Options") -> int:
-    """Say that there is nothing in a queue that does not exist, in Postfix's words, which monitoring looks for."""
-    say("Mail queue is empty")
-    return 0
+def _list(options: "Options", program: str) -> int:
+    """List the caller's messages in the queue, all of them for root and the queue's owner."""
+    account = _queue_account(options)
+    if account is None:
+        say("Mail queue is empty")
+        return 0
+    import os
+
+    from pysendmail.command.mailq import mailq, whose
+    from pysendmail.command.queueing import open_queue
+    from pysendmail.queue.location import Missing
+
+    try:
+        store = open_queue(account, create=False)
+    except Missing:
+        return mailq(None)
+    try:
+        return mailq(store, whose(os.getuid(), os.stat(str(account.queue)).st_uid))
+    finally:
+        store.close()
 
 
-def _run_queue(options: "Options") -> int:
-    """Run no queue: every message was delivered, or its caller told, when it came."""
-    return 0
+def _run_queue(options: "Options", program: str) -> int:
+    """Run the queue once. Without one there is nothing to do: every message was delivered, or its caller told."""
+    if options.interval is not None:
+        raise errors.Unavailable("running the queue at an interval (a daemon's work) is not offered by this release")
+    account = _queue_account(options)
+    if account is None:
+        return 0
+    from pysendmail.command.identity import Caller, forbid_core_dumps
+    from pysendmail.command.queue_run import run_queue
+    from pysendmail.command.submit import configuration
+
+    forbid_core_dumps()
+    return run_queue(options, program, configuration(options, Caller()), account)
 
 
-def _check_aliases(options: "Options") -> int:
+def _queue_account(options: "Options") -> "Account | None":
+    """Return the account if it has a queue, None if it has none or if nothing is configured."""
+    from pysendmail.command.identity import Caller
+    from pysendmail.command.submit import choose_account, configuration
+
+    try:
+        account = choose_account(configuration(options, Caller()), options, None)[0]
+    except errors.NoConfig:
+        return None
+    return account if account.queue is not None else None
+
+
+def _check_aliases(options: "Options", program: str) -> int:
     """Read the alias file of the account and let its errors speak. No file to read is no error."""
     from pysendmail.command.identity import Caller
     from pysendmail.command.submit import aliases_of, choose_account, configuration
@@ -46,7 +85,7 @@ def _check_aliases(options: "Options") -> int:
     return 0
 
 
-def _verify(options: "Options") -> int:
+def _verify(options: "Options", program: str) -> int:
     """Print for each address where it would go and through which account."""
     from pysendmail.command.identity import Caller, mail_domain
     from pysendmail.command.submit import aliases_of, choose_account, configuration
@@ -70,14 +109,14 @@ def _text(address: bytes) -> str:
     return address.decode("utf-8", "backslashreplace")
 
 
-def _help(options: "Options") -> int:
+def _help(options: "Options", program: str) -> int:
     from pysendmail.options import usage
 
     write(1, usage())
     return 0
 
 
-def _version(options: "Options") -> int:
+def _version(options: "Options", program: str) -> int:
     from pysendmail import __version__
 
     say(f"pysendmail {__version__}")

@@ -77,7 +77,8 @@ class Submitted:
     @property
     def header(self) -> bytes:
         """The header fields as they are stored."""
-        return b"".join([field.raw for field in self.parcel.fields])
+        fields = self.parcel.fields
+        return fields if isinstance(fields, bytes) else b"".join([field.raw for field in fields])
 
     def message(self) -> Message:
         """Return what a queue would know of the message, for judging outcomes before there is one in it."""

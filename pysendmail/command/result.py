@@ -50,12 +50,18 @@ def tell(program: str, report: "Report") -> None:
         complain(program, f"the message was accepted for {_names(served)}")
 
 
-def record(log: Log, qid: str, parcel: "Parcel", report: "Report", intake: float, now: float) -> None:
-    """Write the lines of one delivery; `intake` is the time in seconds that reading the message took."""
+def record(
+    log: Log, qid: str, parcel: "Parcel", report: "Report", intake: float, now: float, left: bool = False
+) -> None:
+    """Write the lines of one delivery; `intake` is the time in seconds that reading the message took.
+
+    `left`: somebody is left in the queue, so that the message is not removed yet.
+    """
     log.write("qmgr", envelope_line(qid, parcel.reverse_path, report.size, len(parcel.recipients)), now)
     delays = (intake, 0.0, report.setup_time, report.transfer_time)
     log.write_all("smtp", outcome_lines(qid, report.outcomes, report.relay, delays), now)
-    log.write("qmgr", f"{qid}: removed", now)
+    if not left:
+        log.write("qmgr", f"{qid}: removed", now)
 
 
 def _problem(outcome: "Outcome", relay: str) -> str:

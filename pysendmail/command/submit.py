@@ -14,11 +14,12 @@ from pysendmail.log import Log, printable, queue_id
 from pysendmail.message.address import parse_sender
 from pysendmail.message.facts import Facts
 from pysendmail.message.prepare import Prepared, header_from, prepare
-from pysendmail.smtp.outcome import FAILED, Outcome
+from pysendmail.smtp.outcome import FAILED, SENT, Outcome
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pysendmail.config.accounts import Account
+    from pysendmail.command.queueing import Submitted
     from pysendmail.config.aliases import Aliases
     from pysendmail.config.reader import File
     from pysendmail.delivery.deliver import Report
@@ -43,7 +44,7 @@ def submit(options: "Options", program: str, stdin_open: bool) -> int:
         _log_unread(file, options, caller, failure)
         raise
     account, reason = choose_account(file, options, message)
-    submission = _Submission(options, caller, account, started)
+    submission = _Submission(options, caller, file, account, started)
     try:
         return submission.run(message, program, reason)
     except errors.Failure as failure:
@@ -83,15 +84,18 @@ def _log_unread(file: "File", options: "Options", caller: Caller, failure: error
         account, _ = choose_account(file, options, None)
     except errors.Failure:
         return  # the system log gets the line
-    _Submission(options, caller, account, monotonic()).log_failure(failure)
+    _Submission(options, caller, file, account, monotonic()).log_failure(failure)
 
 
 class _Submission:
     """One message on its way: options, caller, account, id and log."""
 
-    __slots__ = ("_account", "_caller", "_log", "_now", "_options", "_qid", "_started")
+    __slots__ = ("_account", "_caller", "_file", "_log", "_now", "_options", "_qid", "_started")
 
-    def __init__(self, options: "Options", caller: Caller, account: "Account", started: float) -> None:
+    def __init__(
+        self, options: "Options", caller: Caller, file: "File", account: "Account", started: float
+    ) -> None:
+        self._file = file
         self._options = options
         self._caller = caller
         self._account = account
@@ -116,8 +120,6 @@ class _Submission:
             raise errors.DataError("the input is empty; nothing was sent (allow_empty on would send it)")
         prepared = self._prepare(message)
         self._log_intake([*account.notes, *message.notes, *prepared.notes], prepared, reason)
-        secret = credentials.find(account, home=self._caller.home or None, environ=os.environ, tty=True)
-        intake = monotonic() - self._started
         parcel = Parcel(
             prepared.fields,
             message.body,
@@ -127,7 +129,14 @@ class _Submission:
             options.ret or account.dsn_return,
             options.envid,
         )
+        if account.queue is not None and (options.delivery or account.delivery) != "i" and not prepared.bad:
+            return self._queue(parcel)
+        intake = monotonic() - self._started
+        secret = credentials.find(account, home=self._caller.home or None, environ=os.environ, tty=True)
         report = deliver(parcel, Route(account, secret, console.show if options.verbose else None))
+        if account.queue is not None and not prepared.bad and self._keep_rest(parcel, report):
+            result.record(self._log, self._qid, parcel, report, intake, self._now, left=True)
+            return 0
         self._add_skipped(report, prepared)
         code = result.exit_code(report.outcomes)
         try:
@@ -138,6 +147,44 @@ class _Submission:
             # What became of the message is settled; that it cannot be told must not have it sent again.
             console.complain(program, f"internal error ({type(error).__name__}) in telling the outcome; please report it")
         return code
+
+    def _queue(self, parcel: Parcel) -> int:
+        """Commit the whole message; in the background mode somebody is left behind to deliver it."""
+        from pysendmail.command import queueing
+
+        store = queueing.open_queue(self._account)
+        queueing.commit(store, self._submitted(parcel))
+        self.note("cleanup", "queued")
+        if (self._options.delivery or self._account.delivery) == "b":
+            store.close()
+            from pysendmail.command.queue_run import leave_runner
+
+            leave_runner(self._account, self._file, self._qid)
+        return 0
+
+    def _keep_rest(self, parcel: Parcel, report: "Report") -> bool:
+        """Queue whom the first attempt has left; tell whether there was anybody."""
+        if all(outcome.state in (SENT, FAILED) for outcome in report.outcomes):
+            return False
+        from pysendmail.command import queueing
+
+        store = queueing.open_queue(self._account)
+        settings = queueing.settings_of(self._account, mail_domain(self._account))
+        return queueing.keep_rest(store, self._submitted(parcel), report, settings, time())
+
+    def _submitted(self, parcel: Parcel) -> "Submitted":
+        from pysendmail.command.queueing import Submitted
+
+        config = "" if self._options.config is None else os.path.abspath(os.fsdecode(self._options.config))
+        return Submitted(
+            parcel,
+            qid=self._qid,
+            uid=self._caller.uid,
+            account=self._account.name,
+            config=config,
+            now=self._now,
+            tag=self._log.tag,
+        )
 
     def _prepare(self, message: Message) -> Prepared:
         account, options = self._account, self._options

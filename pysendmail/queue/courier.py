@@ -46,6 +46,8 @@ class Courier:
                 self._carry(item)
         except Unrecorded as unrecorded:
             self._round.fail(unrecorded.failure)
+        except errors.Interrupted:
+            pass  # what is left goes back at the end of the round
         except Exception as error:  # a bug that this lane brings to light must not keep the others waiting
             self._lane.close(error if isinstance(error, errors.Failure) else internal(error))
         finally:

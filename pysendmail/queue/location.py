@@ -19,6 +19,7 @@ _NETWORK = frozenset(
 _LOCAL_FUSE = ("fuse.fuse-overlayfs", "fuse.ntfs-3g", "fuse.bindfs", "fuse.mergerfs", "fuse.lxcfs")
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _LOCK_TRIES = 1000
+_COMPANIONS = ("-wal", "-shm", "-journal")
 
 
 class Missing(errors.TempFail):
@@ -49,6 +50,8 @@ def find(path: str, create: bool) -> os.stat_result:
     except OSError as error:
         raise trouble.from_system(error, path, "the queue cannot be used") from error
     _check_file(path, found)
+    if os.geteuid() == 0 and found.st_uid:
+        _check_companions(path, found.st_uid)
     if found.st_uid != os.stat(folder).st_uid != 0:
         raise errors.TempFail(f"the queue's folder belongs to another user than the queue (uid {found.st_uid})", folder)
     return found
@@ -67,6 +70,20 @@ def _check_file(path: str, found: os.stat_result) -> None:
     if found.st_mode & _OTHERS_WRITE:
         mode = f"{found.st_mode & 0o7777:04o}"
         raise errors.TempFail(f"others may write to the queue: its mode must be 0600, it is {mode}", path)
+
+
+def _check_companions(path: str, owner: int) -> None:
+    """Make sure, for root at somebody else's queue, that what SQLite will open and give to the owner is his already.
+
+    SQLite follows no link and keeps owner and mode of the queue; a hard link to a file of root's it would not see.
+    """
+    for suffix in _COMPANIONS:
+        try:
+            status = os.lstat(path + suffix)
+        except FileNotFoundError:
+            continue
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1 or status.st_uid != owner:
+            raise errors.TempFail("this file beside the queue was not made by its owner; root does not touch it", path + suffix)
 
 
 def _check_folder(folder: str) -> None:

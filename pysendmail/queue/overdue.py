@@ -42,7 +42,7 @@ def give_up(round_: "Round", lane: "Lane", failure: errors.Failure, now: float) 
     for start in range(0, len(qids), _AT_ONCE):
         some = Select(qids=qids[start : start + _AT_ONCE], account=lane.account, config=lane.config)
         items = round_.claim(_AT_ONCE, some, HORIZON, due_only=False)
-        at = Circumstances(now, round_.chance(), "none", attempts=lane.failures)
+        at = Circumstances(now, round_.chance(), attempts=lane.failures)
         try:
             for item in items:
                 outcomes = [(one, from_failure(one.address, failure, "connection")) for one in item.recipients]

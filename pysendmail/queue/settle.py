@@ -4,7 +4,8 @@ from pysendmail import errors
 from pysendmail.delivery.deliver import outcome_lines
 from pysendmail.log import printable
 from pysendmail.queue import states
-from pysendmail.queue.verdict import FAILED, Circumstances, judge, put_off
+from pysendmail.queue.round import internal
+from pysendmail.queue.verdict import FAILED, Circumstances, bare, judge, put_off
 from pysendmail.smtp import outcome as smtp
 
 TYPE_CHECKING = False
@@ -31,10 +32,13 @@ def settle(
 
     `delays` are as in log.delays_text.
     """
-    verdicts = [judge(message, recipient, outcome, lane.settings, at) for recipient, outcome in outcomes]
     reports: list[Notice] = []
-    if any([verdict.report for verdict in verdicts]):
-        verdicts, reports = _with_reports(round_, message, verdicts, lane.settings, at)
+    try:
+        verdicts = [judge(message, recipient, outcome, lane.settings, at) for recipient, outcome in outcomes]
+        if any([verdict.report for verdict in verdicts]):
+            verdicts, reports = _with_reports(round_, message, verdicts, lane.settings, at)
+    except Exception as error:  # a bug must not have a message sent again that the server has answered
+        verdicts = [bare(message, recipient, outcome, at, str(internal(error))) for recipient, outcome in outcomes]
     try:
         round_.enter([verdict.result for verdict in verdicts], reports)
     finally:

@@ -1,5 +1,7 @@
 """Change many recipients of a queue file by command, a thousand messages at a time, so that nobody waits for long."""
 
+from time import sleep
+
 from pysendmail.queue import rows
 from pysendmail.queue.claims import drop_if_done
 from pysendmail.queue.states import ACTIVE, CODES, FAILED, HELD, WAITING, sources
@@ -13,6 +15,9 @@ if TYPE_CHECKING:
     from pysendmail.queue.database import Database
 
     Keys = list[tuple[int, int, int]]  # message, number, code of the state
+
+PAUSE = 0.005
+"""Seconds between two batches: who waits for the lock looks only now and then whether it is free."""
 
 _BATCH = 1000
 
@@ -68,6 +73,7 @@ def expire(database: "Database", now: float, keepfailed: float) -> int:
         total += number
         if number < _BATCH:
             return total
+        sleep(PAUSE)
 
 
 def _remove(db: "Connection", keys: "Keys", now: float) -> None:
@@ -116,3 +122,4 @@ def _steer(
         steered.busy += len(keys) - changed
         if not more:
             return steered
+        sleep(PAUSE)

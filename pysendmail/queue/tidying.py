@@ -1,7 +1,7 @@
 """Give back what a queue file does not need any more. Each step is short, and another writer may come in between."""
 
 import os
-import time
+from time import sleep, time
 
 from pysendmail.queue import leases
 
@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from pysendmail.queue.database import Database
 
 _IDLE = 4096  # free pages (16 MiB) that may stay for what comes next
-_STEP = 1024
+_STEP = 256
+_PAUSE = 0.01  # seconds between two steps: who waits for the lock looks only now and then whether it is free
 _OLD = 3600.0
 
 
@@ -22,6 +23,7 @@ def tidy(database: "Database") -> None:
         database.write(_drop_lanes, durable=False)
     while _free(database) > _IDLE:
         database.write(_shrink, durable=False)
+        sleep(_PAUSE)
     _clear_away(database)
 
 
@@ -46,5 +48,5 @@ def _clear_away(database: "Database") -> None:
         except OSError:
             continue
         # One that was just made may belong to a runner who is about to enroll.
-        if name not in known and abs(time.time() - status.st_mtime) > _OLD:
+        if name not in known and abs(time() - status.st_mtime) > _OLD:
             leases.alive(database.path, name)

@@ -106,6 +106,14 @@ def put_off(verdict: Verdict, settings: "Settings", at: Circumstances, reason: s
     return Verdict(verdict.recipient, result, "", verdict.reply, verdict.uncertain)
 
 
+def bare(message: "Message", recipient: "Recipient", outcome: "Outcome", at: Circumstances, reason: str) -> Verdict:
+    """Return the verdict that holds where a bug leaves no other one: what was sent is sent, all else is tried again."""
+    state = outcome.state if outcome.state in (smtp.SENT, smtp.UNCERTAIN) else states.DEFERRED
+    reply = printable(f"{reason}; the last answer: " + outcome.text.decode("utf-8", "backslashreplace"))
+    result = Result(message.id, recipient.number, state, tried=at.now, due=at.now + _HOUR, reply=reply, dsn="4.3.0")
+    return Verdict(recipient, result, "", reply, state == smtp.UNCERTAIN)
+
+
 def duration(seconds: float) -> str:
     """Write a length of time in the one unit that suits it."""
     for length, name in ((_DAY, "day"), (_HOUR, "hour"), (60.0, "minute")):

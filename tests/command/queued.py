@@ -16,28 +16,35 @@ HEADER = b"From: Alice <alice@example.org>\r\nTo: bob@example.net\r\nSubject: he
 REFUSED = "connect to smtp.example.org[192.0.2.1]:587: Connection refused"
 
 
-class Queue:
-    """A queue in memory, filled message by message; ids count up: 1M0001, 1M0002."""
+class Shared(MemoryStore):
+    """A queue in memory whose runners are other processes, who go on when one command closes its store."""
 
-    def __init__(self) -> None:
-        self.store = MemoryStore()
+    def close(self) -> None:
+        pass
+
+
+class Queue:
+    """A queue, in memory unless another store is given, filled message by message; ids count up: 1M0001, 1M0002."""
+
+    def __init__(self, store: Store | None = None) -> None:
+        self.store: Store = store or Shared()
         self.number = 0
 
-    def add(self, *recipients: QueuedRecipient | str, sender: bytes = b"alice@example.org", **more: object) -> str:
+    def add(self, *recipients: QueuedRecipient | str, sender: bytes = b"alice@example.org", **more: Any) -> str:
         """Put a message into the queue and return its id; `age` is in seconds, `text` the body."""
         self.number += 1
         writer = BodyWriter()
-        writer.feed(more.pop("text", b"text\n"))  # type: ignore[arg-type]
-        created = NOW - float(more.pop("age", HOUR))  # type: ignore[arg-type]
+        writer.feed(more.pop("text", b"text\n"))
+        created = NOW - more.pop("age", HOUR)
         entry = Entry(
             f"1M{self.number:04d}",
-            more.pop("uid", 1000),  # type: ignore[arg-type]
+            more.pop("uid", 1000),
             sender,
-            more.pop("header", HEADER),  # type: ignore[arg-type]
+            more.pop("header", HEADER),
             writer.finish(False),
             [QueuedRecipient(each.encode()) if isinstance(each, str) else each for each in recipients],
             created=created,
-            **more,  # type: ignore[arg-type]
+            **more,
         )
         return self.store.add(entry)
 

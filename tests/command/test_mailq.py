@@ -196,7 +196,9 @@ def test_a_user_sees_his_own_messages_only(queue: Queue, listed) -> None:
     assert listed(1002) == "Mail queue is empty\n"
 
 
-@pytest.mark.parametrize(("caller", "owner", "limit"), [(0, 0, None), (0, 100, None), (100, 100, None), (1000, 100, 1000), (1000, 0, 1000)])
+@pytest.mark.parametrize(
+    ("caller", "owner", "limit"), [(0, 0, None), (0, 100, None), (100, 100, None), (1000, 100, 1000), (1000, 0, 1000)]
+)
 def test_root_and_the_owner_see_everything(caller: int, owner: int, limit: int | None) -> None:
     assert whose(caller, owner) == limit
 

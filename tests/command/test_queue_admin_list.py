@@ -44,10 +44,10 @@ def test_each_message_has_a_line_with_what_matters(queue: Queue, capfd: Capture)
     assert run(queue.store, "list") == 0
     assert rows(capfd.readouterr().out) == [
         ["1M0001", "30s", "78", "queued", "now", "alice@example...", "new@example.net"],
-        ["1M0002", "2h", "5.0K", "deferred", "15m", "alice@example...", "later@example..."],
-        ["1M0003", "60m", "78", "uncertain", "15m", "alice@example...", "perhaps@examp..."],
+        ["1M0002", "2h", "5.0K", "deferred", "15m", "alice@example...", "later@example.net"],
+        ["1M0003", "60m", "78", "uncertain", "15m", "alice@example...", "perhaps@exampl..."],
         ["1M0004", "3d", "78", "held", "-", "<>", "held@example.net"],
-        ["1M0005", "60m", "78", "failed", "-", "Carl@Example.org", "refused@examp..."],
+        ["1M0005", "60m", "78", "failed", "-", "Carl@Example.org", "refused@exampl..."],
         ["1M0006", "60m", "78", "active", "-", "alice@example...", "now@example.net"],
     ]
 
@@ -69,10 +69,10 @@ def test_recipients_in_different_states_have_lines_of_their_own(capfd: Capture) 
 
 @pytest.mark.parametrize("columns", [20, 40, 60, 80, 81, 132, 300])
 def test_no_line_is_wider_than_the_terminal(columns: int, queue: Queue) -> None:
-    queue.add(*[f"{number}@{'例え' * 40}.jp" for number in range(200)], sender="é".encode() * 300)
+    queue.add(*[f"{number}@{'例え' * 90}.jp" for number in range(200)], sender="é".encode() * 300)
     lines = "".join(queue_list.lines(queue.store.listing(), Outlook([], NOW), columns)).split("\n\n")[0].splitlines()
-    assert len(lines) == 8 and max(map(width, lines)) == columns
-    assert lines[-1].endswith(" +199")
+    assert len(lines) == 8 and columns - 1 <= max(map(width, lines)) <= columns  # a wide character may not fit at the end
+    assert lines[-1].startswith("1M0007") and (lines[-1].endswith(" +199") or columns < 30)
 
 
 def test_a_narrow_terminal_keeps_the_ids(queue: Queue) -> None:

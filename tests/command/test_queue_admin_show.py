@@ -1,13 +1,13 @@
 """pysendmail queue show and why: everything that is known of a message, and one sentence on each recipient."""
 
+from typing import Any
+
 import pytest
 
-from pysendmail.message.body import Body
-from pysendmail.queue.memory import MemoryStore
 from pysendmail.queue.states import MEANING, STATES
 from pysendmail.queue.store import Damaged, Stored
-from pysendmail.queue.values import Item, Message, QueuedRecipient
-from tests.command.queued import HEADER, NOW, Queue, deferred, objects, run
+from pysendmail.queue.values import Message, QueuedRecipient
+from tests.command.queued import HEADER, NOW, Queue, Shared, deferred, objects, run
 
 Capture = pytest.CaptureFixture[str]
 MX = "mx.example.net[192.0.2.1]:587"
@@ -37,8 +37,8 @@ def why(queue: Queue, capfd: Capture, qid: str) -> str:
 
 
 def test_show_tells_the_envelope_and_where_it_comes_from(queue: Queue, capfd: Capture) -> None:
-    more = {"account": "work", "config": "/home/a/conf", "tag": "cron", "ret": b"HDRS", "envid": b"QQ314"}
-    qid = queue.add("bob@example.net", uid=4_000_000, text=b"na\xefve\n", age=7200, **more)
+    names: dict[str, Any] = {"account": "work", "config": "/home/a/conf", "tag": "cron"}
+    qid = queue.add("bob@example.net", uid=4_000_000, text=b"na\xefve\n", age=7200, ret=b"HDRS", envid=b"QQ314", **names)
     found = shown(queue, capfd, qid)
     assert found["id"] == [qid]
     assert found["from"] == ["alice@example.org"]
@@ -92,7 +92,8 @@ def test_messages_are_shown_with_a_blank_line_between(queue: Queue, capfd: Captu
     queue.add("bob@example.net")
     queue.add("carl@example.net")
     assert run(queue.store, "show", "1M0001", "1m0002*") == 0
-    assert [part.splitlines()[0].split() for part in capfd.readouterr().out.split("\n\n")] == [["id", "1M0001"], ["id", "1M0002"]]
+    parts = capfd.readouterr().out.split("\n\n")
+    assert [part.splitlines()[0].split() for part in parts] == [["id", "1M0001"], ["id", "1M0002"]]
 
 
 def test_show_as_json_has_the_header_as_text(queue: Queue, capfd: Capture) -> None:
@@ -103,13 +104,13 @@ def test_show_as_json_has_the_header_as_text(queue: Queue, capfd: Capture) -> No
     assert (found["id"], found["body_size"], found["recipients"][0]["state"]) == (qid, 6, "queued")
 
 
-class Broken(MemoryStore):
+class Broken(Shared):
     """A queue in which the texts of the first message and of no other are damaged."""
 
     def open(self, message: Message) -> Stored:
         if message.id == 1:
             raise Damaged("message 1 cannot be read", "/q.db")
-        return Stored(b"Subject: sound\r\n", super().open(message).body if False else Body.__new__(Body))
+        return super().open(message)
 
 
 @pytest.mark.parametrize("arguments", [[], ["--json"]])
@@ -121,7 +122,7 @@ def test_what_is_known_of_a_damaged_message_is_shown_and_the_others_too(
     queue.add("carl@example.net")
     assert run(queue.store, "show", *arguments, "1M0001", "1M0002") == Damaged.exit_code
     out, err = capfd.readouterr()
-    assert "bob@example.net" in out and "carl@example.net" in out and "Subject: sound" in out
+    assert "bob@example.net" in out and "carl@example.net" in out and "Subject: hello" in out
     assert err == "pysendmail: /q.db: message 1 cannot be read\n"
 
 
@@ -131,7 +132,7 @@ def test_a_user_is_told_of_his_own_messages_only(command: str, queue: Queue, cap
     queue.add("carl@example.net", uid=1001)
     assert run(queue.store, command, "1M0001", "1M0002", uid=1001) == 66
     out, err = capfd.readouterr()
-    assert "carl@example.net" in out and "bob@example.net" not in out
+    assert "carl@example.net" in out and "1M0001" not in out
     assert err == "pysendmail: no message of the id 1M0001 is in the queue\n"
 
 
@@ -172,8 +173,8 @@ def test_why_of_a_closed_lane_says_what_keeps_all_of_the_account(queue: Queue, c
     qid = queue.add("bob@example.net", account="work")
     queue.store.close_lane("work", "", NOW + 1800, reply="535 5.7.8 bad password", dsn="5.7.8")
     told = why(queue, capfd, qid)
-    start = "was not tried yet; all mail of this account is put off: 535 5.7.8 bad password; the next attempt comes in 30 minutes ("
-    assert told.startswith(start)
+    start = "was not tried yet; all mail of this account is put off: 535 5.7.8 bad password; the next attempt"
+    assert told.startswith(f"{start} comes in 30 minutes (")
     assert told.endswith("; correct user and password in the configuration; `pysendmail check` tries it")
     assert shown(queue, capfd, qid)["put off"][0].endswith(": 535 5.7.8 bad password")
 
@@ -232,14 +233,11 @@ def test_why_tells_programs_the_same(queue: Queue, capfd: Capture) -> None:
 
 
 def test_hostile_text_makes_no_lines_and_no_colours(queue: Queue, capfd: Capture) -> None:
-    qid = queue.add(deferred("b\x1b\n@x.org", reply="450 a\r\n\x1b[31m\x9b", relay="r\n[1]:2", dsn="4.0.0"), tag="t\n", account="a\x1b")
+    one = deferred("b\x1b\n@x.org", reply="450 a\r\n\x1b[31m\x9b", relay="r\n[1]:2", dsn="4.0.0")
+    qid = queue.add(one, tag="t\n", account="a\x1b")
     for command in ("show", "why"):
         assert run(queue.store, command, qid) == 0
         out = capfd.readouterr().out
         assert not [character for character in out if character != "\n" and not character.isprintable()]
     assert run(queue.store, "why", qid) == 0
     assert capfd.readouterr().out.count("\n") == 1
-
-
-def test_item_is_what_the_store_gives(queue: Queue) -> None:
-    assert isinstance(queue.store.get(queue.add("bob@example.net")), Item)
