@@ -1,9 +1,16 @@
-"""The ordinary delivery loads exactly the modules that are listed here, and nothing that costs milliseconds."""
+"""The ordinary delivery, and putting a message into the queue, load exactly the modules that are listed here.
+
+Nothing among them costs milliseconds.
+"""
 
 import pathlib
 import subprocess
 import sys
 
+import pytest
+
+from pysendmail.queue.sqlite import SqliteStore
+from pysendmail.queue.values import Select
 from tests.imports import COLD, ROOT, modules, package_imports
 from tests.smarthost import Smarthost, make_authority
 
@@ -13,6 +20,9 @@ CHEAP = {
     "errno", "gc", "genericpath", "os", "os.path", "posix", "posixpath", "pwd", "select", "stat", "sys", "syslog",
     "resource", "time",
 }  # fmt: skip
+
+# What a queue needs besides: shared objects and built-in modules without a wrapper.
+OF_THE_QUEUE = {"_functools", "_sqlite3", "fcntl"}
 
 # The modules of ours that one message through STARTTLS and AUTH needs, in the order of the alphabet.
 ORDINARY = """
@@ -63,6 +73,64 @@ pysendmail.smtp.sasl
 pysendmail.smtp.transaction
 """.split()
 
+# The modules of ours that put one message into a queue which is there already.
+QUEUED = """
+pysendmail
+pysendmail.command
+pysendmail.command.console
+pysendmail.command.identity
+pysendmail.command.intake
+pysendmail.command.main
+pysendmail.command.queueing
+pysendmail.command.result
+pysendmail.command.submit
+pysendmail.config
+pysendmail.config.accounts
+pysendmail.config.credentials
+pysendmail.config.reader
+pysendmail.config.values
+pysendmail.config.words
+pysendmail.delivery
+pysendmail.delivery.connect
+pysendmail.delivery.deliver
+pysendmail.delivery.interruption
+pysendmail.delivery.link
+pysendmail.delivery.session
+pysendmail.entry
+pysendmail.errors
+pysendmail.log
+pysendmail.message
+pysendmail.message.address
+pysendmail.message.body
+pysendmail.message.facts
+pysendmail.message.fixups
+pysendmail.message.header
+pysendmail.message.prepare
+pysendmail.message.recipients
+pysendmail.message.render
+pysendmail.message.sender
+pysendmail.options
+pysendmail.queue
+pysendmail.queue.database
+pysendmail.queue.engine
+pysendmail.queue.location
+pysendmail.queue.schedule
+pysendmail.queue.schema
+pysendmail.queue.settings
+pysendmail.queue.sqlite
+pysendmail.queue.states
+pysendmail.queue.store
+pysendmail.queue.trouble
+pysendmail.queue.values
+pysendmail.smtp
+pysendmail.smtp.client
+pysendmail.smtp.extensions
+pysendmail.smtp.outcome
+pysendmail.smtp.reply
+pysendmail.smtp.sasl
+pysendmail.smtp.transaction
+""".split()
+
 # Runs the command, and at its end, however it comes, writes which modules were loaded and the exit code.
 PROBE = """
 import sys
@@ -103,17 +171,33 @@ def python(program: str, *arguments: str, stdin: bytes = b"", home: str = "/none
     return done.stdout.decode()
 
 
+def foreign_modules(loaded: list[str]) -> set[str]:
+    """Give those of the loaded modules that are not ours."""
+    return {name for name in loaded if name.partition(".")[0] != "pysendmail"}
+
+
+def own_modules(loaded: list[str]) -> list[str]:
+    """Give those of the loaded modules that are ours, in the order of the alphabet."""
+    return sorted(name for name in loaded if name.partition(".")[0] == "pysendmail")
+
+
 def test_no_module_loads_what_is_costly_when_it_is_imported() -> None:
-    loaded = python(LOAD_ALL, str(ROOT), *[name for name in modules() if name not in COLD and "__main__" not in name])
-    assert [name for name in loaded.split() if not name.startswith("pysendmail") and name not in CHEAP] == []
+    names = [name for name in modules() if name not in COLD and "__main__" not in name]
+    assert foreign_modules(python(LOAD_ALL, str(ROOT), *names).split()) <= CHEAP | OF_THE_QUEUE
 
 
 def test_no_cold_module_is_on_the_list() -> None:
-    assert COLD.isdisjoint(ORDINARY) and set(modules()) >= COLD | set(ORDINARY)
+    for listed in (ORDINARY, QUEUED):
+        assert COLD.isdisjoint(listed) and set(modules()) >= COLD | set(listed)
 
 
 def test_the_gate_sees_what_is_loaded_by_the_way() -> None:
     assert not set(python(LOAD_ALL, str(ROOT), "socket").split()) <= CHEAP
+
+
+def allowed(name: str) -> set[str]:
+    """Give what the module `name` may import at its top."""
+    return {"pysendmail", *CHEAP, *(OF_THE_QUEUE if name.startswith("pysendmail.queue.") else ())}
 
 
 def test_a_module_names_at_its_top_only_what_is_cheap() -> None:
@@ -121,12 +205,13 @@ def test_a_module_names_at_its_top_only_what_is_cheap() -> None:
         f"{name}:{entry.line}: {entry.module}"
         for name, found in package_imports().items()
         for entry in found
-        if entry.at_once and name not in COLD and entry.module.partition(".")[0] not in {"pysendmail", *CHEAP}
+        if entry.at_once and name not in COLD and entry.module.partition(".")[0] not in allowed(name)
     ]
     assert foreign == []
 
 
-def test_the_ordinary_delivery_loads_exactly_the_listed_modules(tmp_path: pathlib.Path) -> None:
+@pytest.mark.parametrize("queue", ["", "queue {}/queue"], ids=["without a queue", "with a queue"])
+def test_the_ordinary_delivery_loads_exactly_the_listed_modules(tmp_path: pathlib.Path, queue: str) -> None:
     authority = make_authority(tmp_path)
     smarthost = Smarthost(authority, "alice", "geheim")
     smarthost.start()
@@ -134,15 +219,43 @@ def test_the_ordinary_delivery_loads_exactly_the_listed_modules(tmp_path: pathli
     config.write_text(
         f"host localhost\nport {smarthost.port}\ntls_trust_file {authority.ca}\n"
         "from alice@example.org\nmaildomain example.org\nuser alice\npassword geheim\nsyslog off\n"
+        + queue.format(tmp_path)
     )
     config.chmod(0o600)
-    report = tmp_path / "report"
-    message = b"To: bob@example.net\nSubject: hot path\n\ntext\n"
     try:
-        python(PROBE, str(ROOT), str(report), "-C", str(config), "-t", "-i", stdin=message, home=str(tmp_path))
+        code, *loaded = send(tmp_path)
     finally:
         smarthost.stop()
-    code, *loaded = report.read_text().split()
     assert (code, [m.recipients for m in smarthost.received]) == ("0", [["bob@example.net"]])
-    assert sorted(name for name in loaded if not name.startswith("pysendmail") and name not in CHEAP) == []
-    assert [name for name in loaded if name.startswith("pysendmail")] == ORDINARY
+    assert foreign_modules(loaded) <= CHEAP
+    assert own_modules(loaded) == ORDINARY
+    assert not (tmp_path / "queue").exists()
+
+
+def test_putting_a_message_into_the_queue_loads_exactly_the_listed_modules(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "spool" / "queue"
+    (tmp_path / "conf").write_text(
+        f"host localhost\nport 1\nfrom alice@example.org\nmaildomain example.org\nsyslog off\nqueue {path}\n"
+    )
+    code, *making = send(tmp_path, "-odq")
+    assert code == "0"
+    assert foreign_modules(making) <= CHEAP | OF_THE_QUEUE
+    code, *loaded = send(tmp_path, "-odq")
+    assert code == "0"
+    assert foreign_modules(loaded) - CHEAP == {"_functools", "_sqlite3"}
+    assert own_modules(making) == own_modules(loaded) == QUEUED
+    store = SqliteStore(str(path))
+    try:
+        addresses = [[one.address for one in item.recipients] for item in store.listing(Select())]
+    finally:
+        store.close()
+    assert addresses == [[b"bob@example.net"], [b"bob@example.net"]]
+
+
+def send(folder: pathlib.Path, *arguments: str) -> list[str]:
+    """Send a message by the configuration `conf` of a folder; return the exit code and what was loaded."""
+    report = folder / "report"
+    message = b"To: bob@example.net\nSubject: hot path\n\ntext\n"
+    options = ["-C", str(folder / "conf"), *arguments, "-t", "-i"]
+    python(PROBE, str(ROOT), str(report), *options, stdin=message, home=str(folder))
+    return report.read_text().split()

@@ -14,11 +14,8 @@ from tests.imports import ROOT
 PAGE = ROOT / "man" / "pysendmail.conf.5"
 TEXT = PAGE.read_text()
 STRUCTURE = {"account", "defaults"}
-# Words of a queue and a daemon, which this release does not have.
-LATER = {
-    "queue", "delivery", "rate", "retry", "expire", "warn", "keepfailed", "uncertain", "postmaster", "connections",
-    "listen", "submission_socket", "run_as", "received_user",
-}  # fmt: skip
+# Words of a daemon, which this release does not have.
+LATER = {"listen", "submission_socket", "run_as", "received_user"}
 
 
 def section(name: str) -> str:
@@ -53,8 +50,13 @@ HEADINGS = headings()
 DEFAULTS = {
     word: {True: "on", False: "off"}[default] if isinstance(default, bool) else str(default).removeprefix("TLS")
     for word, (doing, _, default) in WORDS.items()
-    if doing == ACTS and default not in (None, "") and word not in ("port", "auth", "syslog")
+    if doing == ACTS and default not in (None, "") and word not in ("port", "auth", "syslog", "delivery")
+    and not isinstance(default, float | tuple)
 }
+# Of words whose default is written otherwise than it is held: times in seconds, and the letter of a mode.
+READ_DEFAULTS = sorted(
+    word for word, row in WORDS.items() if row[0] == ACTS and (isinstance(row[2], float | tuple) or word == "delivery")
+)
 
 
 def test_the_manual_has_every_word_that_acts_and_no_other() -> None:
@@ -70,7 +72,7 @@ def test_a_word_that_is_on_or_off_is_shown_as_such(word: str) -> None:
 def test_the_choices_of_a_heading_are_those_of_the_word(word: str) -> None:
     convert = WORDS[word][1]
     choices = re.findall(r"[a-z0-9][a-z0-9.]*", HEADINGS[word]) if "|" in HEADINGS[word] else []
-    placeholders = {"seconds", "mechanism", "file", "folder", "facility", "event"}
+    placeholders = {"seconds", "mechanism", "file", "folder", "facility", "event", "time", "number"}
     for choice in set(choices) - placeholders:
         convert(choice)
     if choices and not placeholders.intersection(choices):
@@ -83,6 +85,21 @@ def test_the_choices_of_a_heading_are_those_of_the_word(word: str) -> None:
 def test_the_manual_gives_the_default_of_a_choice(word: str, default: str) -> None:
     said = paragraph(word)
     assert re.search(rf"[Tt]he default is {default}\b|\b{default} ?,( No)? the default", said), said
+
+
+@pytest.mark.parametrize("word", READ_DEFAULTS)
+def test_the_default_of_the_manual_reads_as_the_one_of_the_table(word: str) -> None:
+    said = re.findall(r"[Tt]he default is ([a-z0-9]+(?: [a-z0-9]+)*) ?[.,;:]", paragraph(word))
+    assert len(said) == 1
+    assert WORDS[word][1](said[0]) == WORDS[word][2]
+
+
+def test_the_words_of_the_queue_are_among_those_whose_default_is_looked_at() -> None:
+    assert {"delivery", "retry", "expire", "warn", "keepfailed"} == set(READ_DEFAULTS)
+    assert {"connections", "uncertain"} <= set(DEFAULTS)
+    assert "The default is off : any number" in paragraph("rate")
+    assert "The default is no queue" in paragraph("queue")
+    assert "The default is nobody" in paragraph("postmaster")
 
 
 def test_the_manual_says_what_becomes_of_each_word_of_msmtp_that_does_not_act() -> None:
@@ -111,8 +128,8 @@ def test_the_limits_of_the_manual_are_those_of_the_reader() -> None:
 
 def test_every_example_is_a_good_configuration() -> None:
     shown = examples()
-    assert len(shown) == 4
-    for text in shown[:3]:
+    assert len(shown) == 5
+    for text in [*shown[:3], shown[4]]:
         file = reader.parse(text.encode(), "example", home="/home/alice")
         for name in file.accounts:
             account, _ = accounts.choose(file, account=name.encode("latin-1"))
@@ -135,6 +152,13 @@ def test_the_accounts_of_the_second_example_are_chosen_as_it_says() -> None:
     assert accounts.choose(file, sender=b"bob@example.org")[0].name == "work"
     home, _ = accounts.choose(file)
     assert (home.name, home.host, home.tls_starttls) == ("default", "smtp.fastmail.com", False)
+
+
+def test_the_example_of_a_queue_has_one_for_each_user_and_does_not_keep_callers_waiting() -> None:
+    account, _ = accounts.choose(reader.parse(examples()[4].encode(), "example", home="/home/alice"))
+    assert (account.queue, account.delivery, account.expire) == (
+        "/home/alice/.local/state/pysendmail/queue", "b", 3 * 86400.0,
+    )  # fmt: skip
 
 
 def test_mandoc_finds_nothing_amiss() -> None:

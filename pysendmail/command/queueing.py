@@ -2,7 +2,6 @@
 
 import os
 
-from pysendmail.queue import bounce, verdict
 from pysendmail.queue.schedule import Schedule
 from pysendmail.queue.settings import Settings
 from pysendmail.queue.sqlite import SqliteStore
@@ -101,6 +100,8 @@ def keep_rest(store: "Store", submitted: Submitted, report: "Report", settings: 
 
     Returns False, and queues nothing, if no recipient is left: then the exit code tells all.
     """
+    from pysendmail.queue import bounce
+
     message = submitted.message()
     verdicts = _verdicts(message, submitted, report, settings, now)
     left = [v for v in verdicts if v.result.state not in (SENT, FAILED)]
@@ -117,6 +118,8 @@ def _verdicts(
     message: Message, submitted: Submitted, report: "Report", settings: Settings, now: float
 ) -> "list[Verdict]":
     """Judge each outcome as the queue's runner would."""
+    from pysendmail.queue import verdict
+
     at = verdict.Circumstances(now, int.from_bytes(os.urandom(2), "big") / 65536, report.relay)
     judged = []
     for number, outcome in enumerate(report.outcomes):

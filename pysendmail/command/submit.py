@@ -18,8 +18,8 @@ from pysendmail.smtp.outcome import FAILED, SENT, Outcome
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pysendmail.config.accounts import Account
     from pysendmail.command.queueing import Submitted
+    from pysendmail.config.accounts import Account
     from pysendmail.config.aliases import Aliases
     from pysendmail.config.reader import File
     from pysendmail.delivery.deliver import Report

@@ -200,6 +200,7 @@ class Database:
         try:
             fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
             try:
+                location.give(fd, self.uid, self.gid)
                 os.posix_fallocate(fd, 0, _RESERVE)
                 os.rename(draft, file)
             except OSError:

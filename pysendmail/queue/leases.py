@@ -7,7 +7,7 @@ owners may live in one process.
 import fcntl
 import os
 
-from pysendmail.queue import trouble
+from pysendmail.queue import location, trouble
 
 _MARK = "-owner-"
 
@@ -49,8 +49,7 @@ def _make(lock: str, uid: int, gid: int) -> int:
     fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.geteuid() == 0 and uid:
-            os.fchown(fd, uid, gid)
+        location.give(fd, uid, gid)
         if os.fstat(fd).st_nlink:
             return fd
     except BlockingIOError:

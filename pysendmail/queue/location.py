@@ -83,7 +83,7 @@ def _check_companions(path: str, owner: int) -> None:
         except FileNotFoundError:
             continue
         if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1 or status.st_uid != owner:
-            raise errors.TempFail("this file beside the queue was not made by its owner; root does not touch it", path + suffix)
+            raise errors.TempFail("this is not from the owner of the queue beside it; root does not touch it", path + suffix)
 
 
 def _check_folder(folder: str) -> None:
@@ -159,9 +159,7 @@ def _write_new(draft: str, owner: os.stat_result) -> None:
     data = schema.image()
     fd = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
-        os.fchmod(fd, 0o600)  # the caller's umask has no say
-        if os.geteuid() == 0 and owner.st_uid:
-            os.fchown(fd, owner.st_uid, owner.st_gid)
+        give(fd, owner.st_uid, owner.st_gid)
         written = 0
         while written < len(data):
             written += os.write(fd, data[written:])
@@ -171,6 +169,13 @@ def _write_new(draft: str, owner: os.stat_result) -> None:
         raise
     finally:
         os.close(fd)
+
+
+def give(fd: int, uid: int, gid: int) -> None:
+    """Make a new file one of the queue's: for its owner alone, whoever made it."""
+    os.fchmod(fd, 0o600)  # the caller's umask has no say
+    if os.geteuid() == 0 and uid:
+        os.fchown(fd, uid, gid)
 
 
 def _make_folder(folder: str) -> None:

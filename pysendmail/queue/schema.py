@@ -144,19 +144,19 @@ class Header:
         self.version = int.from_bytes(data[60:64], "big") if self.is_database else 0
 
 
-def migrate(db: "Connection", steps: "Sequence[Step]" = MIGRATIONS, version: int = VERSION) -> None:
-    """Bring a file that an older release wrote to `version`, in one transaction, and into its main file.
+def migrate(db: "Connection") -> None:
+    """Bring a file that an older release wrote up to date, in one transaction.
 
     Raises ConfigError, before anything is changed, for a file of a newer release.
     """
     db.execute("BEGIN IMMEDIATE")
     try:
         found = db.execute("PRAGMA user_version").fetchone()[0]
-        if not 1 <= found <= version:
+        if not 1 <= found <= VERSION:
             raise errors.ConfigError(newer(found))
-        for step in steps[found - 1 : version - 1]:
+        for step in MIGRATIONS[found - 1 : VERSION - 1]:
             step(db)
-        db.execute(f"PRAGMA user_version = {version:d}")
+        db.execute(f"PRAGMA user_version = {VERSION:d}")
         db.execute("COMMIT")
     finally:
         if db.in_transaction:

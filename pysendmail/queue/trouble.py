@@ -41,7 +41,7 @@ def translate(error: Exception, path: str, waited: float) -> errors.Failure:
     if number in (CORRUPT, NOTADB):
         return Damaged(f"the queue file is damaged ({error}); {CHECK}", path)
     if number == READONLY:
-        return errors.TempFail("the queue cannot be written (read-only file or file system)", path)
+        return errors.TempFail("the queue cannot be written (read-only file, folder or file system)", path)
     if number == CANTOPEN:
         return errors.TempFail("the queue cannot be opened; are its folder and all files beside it ours and writable?", path)
     if number == IOERR:

@@ -118,7 +118,7 @@ def test_no_recipient_that_is_meant_is_no_error(queue: Queue, capfd: Capture) ->
 def test_a_user_steers_only_his_own(command: str, queue: Queue, capfd: Capture) -> None:
     before = everything(queue)[:3]
     assert run(queue.store, command, "--all", uid=1001) == 0
-    assert run(queue.store, command, "--older", "0s", uid=1001) == 0
+    assert run(queue.store, command, "--older", "1s", uid=1001) == 0
     assert run(queue.store, command, "1M0001", uid=1001) == 66
     assert everything(queue)[:3] == before
 
@@ -154,13 +154,13 @@ def test_json_says_the_same_to_programs(queue: Queue, capfd: Capture) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"), [("2d", 172800), ("12h", 43200), ("1h30m", 5400), ("90s", 90), ("1w", 604800), ("0d", 0)]
+    ("text", "seconds"), [("2d", 172800), ("12h", 43200), ("1h30m", 5400), ("90s", 90), ("1w", 604800)]
 )
 def test_an_age_is_numbers_with_units(text: str, seconds: float) -> None:
     assert queue_select.age(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "2", "d", "2x", "-2d", "2 d", "2d3", "2.5d", "٢d", "1" * 400 + "d"])
+@pytest.mark.parametrize("text", ["", "0d", "2", "d", "2x", "-2d", "2 d", "2d3", "2.5d", "٢d", "53w", "1" * 400 + "d"])
 def test_what_is_no_age_is_refused(text: str) -> None:
     with pytest.raises(errors.UsageError, match="bad age"):
         queue_select.age(text)

@@ -180,11 +180,11 @@ def test_any_octets_are_read_or_refused(text: bytes) -> None:
 FINE = {
     "remove_bcc_headers": "on", "keepbcc": "off", "tls_force_sslv3": "off", "logfile_time_format": "", "ntlmdomain": "",
     "proxy_port": "", "proxy_host": "", "socket": "", "tls_priorities": "", "tls_min_dh_prime_bits": "",
-    "protocol": "smtp", "queue": "off", "delivery": "interactive", "rate": "off", "received_user": "off",
+    "protocol": "smtp", "received_user": "off",
 }  # fmt: skip
 OF_CONSEQUENCE = {
     "remove_bcc_headers": "off", "keepbcc": "on", "tls_force_sslv3": "on", "protocol": "lmtp",
-    "tls_min_dh_prime_bits": "512", "delivery": "background", "received_user": "on",
+    "tls_min_dh_prime_bits": "512", "received_user": "on",
 }  # fmt: skip
 
 

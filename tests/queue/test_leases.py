@@ -1,5 +1,7 @@
 """Who claims has a lease, and only who has the lease can report."""
 
+from typing import Any
+
 import pytest
 
 from pysendmail import errors
@@ -189,7 +191,7 @@ def test_a_result_is_written_down(store: Store) -> None:
     owner = store.enroll()
     (item,) = claim(store, owner)
     a, b = item.recipients
-    told = {"reply": "450 try later", "dsn": "4.2.0", "relay": "mx[192.0.2.1]:25"}
+    told: dict[str, Any] = {"reply": "450 try later", "dsn": "4.2.0", "relay": "mx[192.0.2.1]:25"}
     accepted = store.finish(
         owner,
         [

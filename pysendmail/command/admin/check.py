@@ -4,9 +4,10 @@ import os
 from time import monotonic
 
 from pysendmail import errors
+from pysendmail.command.admin.configured import choose
 from pysendmail.command.console import say, show
 from pysendmail.command.identity import Caller, forbid_core_dumps
-from pysendmail.config import accounts, credentials, reader
+from pysendmail.config import credentials
 from pysendmail.delivery.session import Route, Session
 
 TYPE_CHECKING = False
@@ -28,12 +29,7 @@ def check(config: str | None, account_name: str | None, verbose: bool) -> int:
 def _run(config: str | None, account_name: str | None, verbose: bool) -> None:
     caller = Caller()
     forbid_core_dumps()
-    option = None if config is None else os.fsencode(config)
-    xdg = os.environ.get("XDG_CONFIG_HOME")
-    name = accounts.find_file(option, home=caller.home, xdg=xdg, uid=caller.uid)
-    file = reader.load(name, uid=caller.uid, home=caller.home)
-    wanted = None if account_name is None else os.fsencode(account_name)
-    account, reason = accounts.choose(file, account=wanted)
+    file, account, reason = choose(config, account_name, caller)
     _step("configuration", f"{file.place}: {reason}")
     for note in account.notes:
         _step("note", note)

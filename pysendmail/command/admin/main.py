@@ -33,6 +33,11 @@ def run(arguments: list[str]) -> int:
         asked = parser.parse_args(arguments)
     except SystemExit as end:  # argparse ends the process by itself, with 2 for a wrong command line
         return errors.UsageError.exit_code if end.code else 0
+    if asked.program == "queue":
+        from pysendmail.command.admin import queue
+        from pysendmail.command.admin.configured import open_configured
+
+        return queue.run(asked, open_configured)
     from pysendmail.command.admin.check import check
 
     return check(asked.config, asked.account, asked.verbose)
@@ -41,9 +46,11 @@ def run(arguments: list[str]) -> int:
 def _parser() -> "ArgumentParser":
     from argparse import ArgumentParser
 
+    from pysendmail.command.admin.queue import add_parser
+
     parser = ArgumentParser(prog="pysendmail", description="Look after the sendmail command of pysendmail.")
     parser.add_argument("--version", action="version", version=f"pysendmail {__version__}")
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", dest="program")
     check = commands.add_parser(
         "check",
         help="try the configuration: connect, encrypt and log in, but send nothing",
@@ -52,4 +59,5 @@ def _parser() -> "ArgumentParser":
     check.add_argument("-C", "--config", metavar="FILE", help="this configuration file")
     check.add_argument("-a", "--account", metavar="NAME", help="this account, not the default")
     check.add_argument("-v", "--verbose", action="store_true", help="show the dialogue, secrets masked")
+    add_parser(commands)
     return parser

@@ -3,6 +3,7 @@
 import os
 
 from pysendmail import errors
+from pysendmail.config import values
 from pysendmail.queue.states import DONE, STATES
 from pysendmail.queue.values import Select
 
@@ -10,7 +11,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _MARKS = "*!"  # what mailq puts behind an id
 
 
@@ -64,21 +64,13 @@ def unknown(qids: list[str]) -> NoSuchMessage:
 
 
 def age(text: str) -> float:
-    """Read `2d`, `12h` or `1h30m` as seconds. Raises UsageError."""
-    seconds = 0.0
-    digits = ""
-    for character in text:
-        if character in "0123456789":
-            digits += character
-        elif character in _UNITS and digits and len(digits) < 10:
-            seconds += int(digits) * _UNITS[character]
-            digits = ""
-        else:
-            break
-    else:
-        if text and not digits:
-            return seconds
-    raise errors.UsageError(f"bad age {text!r}; write numbers with units, as 2d, 12h or 1h30m")
+    """Read `2d`, `12h` or `1h30m` as seconds. Raises UsageError, also for a number whose unit is missing."""
+    try:
+        if not text[-1:].isdecimal():
+            return values.duration(text)
+    except values.Expected:
+        pass
+    raise errors.UsageError(f"bad age {text!r}; write numbers with units, as 2d, 12h or 1h30m, and at most a year")
 
 
 def _sender(text: str) -> bytes:

@@ -2,8 +2,6 @@
 
 import os
 
-from pysendmail.log import printable
-
 _DEFAULT_WIDTH = 80
 _GAP = 2
 _CUT = "..."
@@ -32,6 +30,8 @@ def _columns(character: str) -> int:
 
 def fit(text: str, columns: int, end: str = "") -> str:
     """Return `text` and `end` in exactly so many columns: filled with blanks, or `text` cut short, which dots show."""
+    if not end and len(text) <= columns and text.isascii():
+        return text.ljust(columns)
     room = max(columns - width(end), 0)
     if width(text) > room:
         mark = _CUT[:room]
@@ -42,6 +42,8 @@ def fit(text: str, columns: int, end: str = "") -> str:
 
 def _beginning(text: str, columns: int) -> str:
     """Return as much of `text` as so many columns hold."""
+    if text.isascii():
+        return text[:columns]
     for place, character in enumerate(text):
         columns -= _columns(character)
         if columns < 0:
@@ -82,14 +84,14 @@ class Table:
         return self._line([fit(column.heading, size) for column, _, size in self._places])
 
     def row(self, cells: "list[str | tuple[str, str]]") -> str:
-        """Return the line for the cells of all columns; of a pair the second part is never cut off."""
+        """Return the line for the cells of all columns, fit to be shown; of a pair the second part is never cut off."""
         parts = []
         for column, index, size in self._places:
             cell = cells[index]
             text, end = cell if isinstance(cell, tuple) else (cell, "")
             if column.right:
-                text = " " * (size - width(text)) + text
-            parts.append(fit(printable(text), size, end))
+                text = text.rjust(size)
+            parts.append(fit(text, size, end))
         return self._line(parts)
 
     def _line(self, parts: list[str]) -> str:

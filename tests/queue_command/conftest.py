@@ -1,0 +1,37 @@
+"""What the tests of the command with a queue share: a smarthost, a dead one, and somebody with a queue."""
+
+import pathlib
+from collections.abc import Iterator
+
+import pytest
+
+from tests.conftest import Installed, skip
+from tests.obedient import Obedient
+from tests.queue_command.keeper import Keeper, dead_port, is_root
+
+
+@pytest.fixture
+def server() -> Iterator[Obedient]:
+    """Run a smarthost in clear that offers everything and takes everything; a test may change what it answers."""
+    with Obedient() as running:
+        yield running
+
+
+@pytest.fixture
+def caller(installed: Installed, server: Obedient, tmp_path: pathlib.Path) -> Keeper:
+    """Give a caller with a queue whose configuration leads to the smarthost."""
+    return Keeper(installed.sendmail, tmp_path, server)
+
+
+@pytest.fixture
+def dead() -> Iterator[dict[str, str]]:
+    """Give the words of a configuration that leads to a smarthost which is down."""
+    for port in dead_port():
+        yield {"port": str(port)}
+
+
+@pytest.fixture
+def superuser() -> None:
+    """Skip a test that has to become another user, or to mount something."""
+    if not is_root():
+        skip("only root can become another user, or mount something")
