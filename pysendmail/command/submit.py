@@ -8,6 +8,7 @@ from pysendmail.command import console, result
 from pysendmail.command.identity import Caller, forbid_core_dumps, mail_domain
 from pysendmail.command.intake import Message, read_message
 from pysendmail.config import accounts, credentials, reader
+from pysendmail.delivery import interruption
 from pysendmail.delivery.deliver import Parcel, deliver
 from pysendmail.delivery.session import Route
 from pysendmail.log import Log, printable, queue_id
@@ -153,6 +154,7 @@ class _Submission:
         from pysendmail.command import queueing
 
         store = queueing.open_queue(self._account)
+        interruption.hold()  # from here on nobody could tell whether the message was committed
         queueing.commit(store, self._submitted(parcel))
         self.note("cleanup", "queued")
         if (self._options.delivery or self._account.delivery) == "b":
@@ -170,6 +172,7 @@ class _Submission:
 
         store = queueing.open_queue(self._account)
         settings = queueing.settings_of(self._account, mail_domain(self._account))
+        interruption.hold()
         return queueing.keep_rest(store, self._submitted(parcel), report, settings, time())
 
     def _submitted(self, parcel: Parcel) -> "Submitted":

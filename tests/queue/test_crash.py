@@ -126,19 +126,24 @@ ACTIONS = {"add": "add", "add to none": "add", "add a large one": "large", "add 
 
 
 @pytest.fixture(scope="module")
-def cases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Case]]:
-    """Give the system calls of each action."""
+def folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """Give the folder of all cases: how many calls there are depends on its path."""
     if shutil.which("strace") is None:
         skip("strace is missing")
-    folder = tmp_path_factory.mktemp("trace")
+    return tmp_path_factory.mktemp("crash")
+
+
+@pytest.fixture(scope="module")
+def cases(folder: pathlib.Path) -> dict[str, list[Case]]:
+    """Give the system calls of each action."""
     return {action: points(prepare(folder, action), verb, folder / "trace") for action, verb in ACTIONS.items()}
 
 
 @pytest.mark.parametrize("action", ACTIONS)
-def test_a_process_killed_at_any_system_call_leaves_all_or_nothing(tmp_path, cases, action: str) -> None:
+def test_a_process_killed_at_any_system_call_leaves_all_or_nothing(folder, cases, action: str) -> None:
     outcomes = collections.Counter()
     for name, number in chosen(cases[action]):
-        path = prepare(tmp_path, action)
+        path = prepare(folder, action)
         done = run(path, ACTIONS[action], "-e", f"inject={name}:signal=KILL:when={number}")
         assert done.returncode == -9, (name, number, done)
         outcomes[verify(path, action, done, killed=True)] += 1
@@ -149,7 +154,7 @@ def test_a_process_killed_at_any_system_call_leaves_all_or_nothing(tmp_path, cas
 @pytest.mark.parametrize("action", ACTIONS)
 @pytest.mark.parametrize("lasting", [False, True], ids=["once", "from then on"])
 def test_a_call_that_fails_is_told_or_mended_and_leaves_nothing_half(
-    tmp_path, cases, action: str, error: str, lasting: bool
+    folder, cases, action: str, error: str, lasting: bool
 ) -> None:
     possible = [case for case in cases[action] if case[0] in WRITING]
     if error == "EINTR":
@@ -157,7 +162,7 @@ def test_a_call_that_fails_is_told_or_mended_and_leaves_nothing_half(
             return
         possible = [case for case in possible if case[0] not in ("mmap", "rename", "mkdir", "fsync", "fdatasync")]
     for name, number in chosen(possible):
-        path = prepare(tmp_path, action)
+        path = prepare(folder, action)
         done = run(path, ACTIONS[action], "-e", f"inject={name}:error={error}:when={number}{'+' if lasting else ''}")
         assert done.returncode in (0, 75), (name, number, done)
         assert re.fullmatch(r"[^\n]*", done.stderr) and "Traceback" not in done.stderr, (name, number, done)

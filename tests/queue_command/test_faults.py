@@ -46,7 +46,8 @@ def _try_all(cases: list[Fault], one: Callable[[Fault], list[str]]) -> None:
         told = list(zip(cases, crew.map(one, cases), strict=True))
     counted = collections.Counter(text[1:] for _, texts in told for text in texts if text[:1] == "~")
     sys.stderr.write(f"{len(cases)} cases; {dict(counted)}\n")
-    assert [(case, text) for case, texts in told for text in texts if text[:1] != "~"] == []
+    wrong = [f"{case}: {text}" for case, texts in told for text in texts if text[:1] != "~"]
+    assert not wrong, "\n".join(wrong)
 
 
 # Handing over
@@ -147,7 +148,7 @@ def _deliver(keeper: Keeper, fault: Fault) -> list[str]:
     again = keeper.run("-q", message=b"")
     left, faulty = _inspect(keeper)
     if again.returncode or left:
-        problems.append(f"the next run: exit {again.returncode}, {again.stderr!r}, {left} left")
+        problems.append(f"the next run: exit {again.returncode}, {again.stderr!r}, left: {keeper.waiting()}, {keeper.log[-6:]}")
     arrived = _arrived(keeper.server)
     if set(arrived) != set(WANTED):
         problems.append(f"arrived: {arrived}")
