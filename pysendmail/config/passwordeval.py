@@ -13,7 +13,7 @@ from pysendmail.config.secretfile import first_line
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import select
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 SECONDS = 60.0
 OUTPUT_LIMIT = 65536
@@ -38,22 +38,30 @@ def run(
 
 
 def _run(command: bytes, environ: "Mapping[str, str]", place: str, seconds: float, terminal: bool) -> bytes:
+    import _signal
+
     _mend_sigchld()
     reader, writer = os.pipe()
+    # A signal that ends us has to wait until there is somebody who ends the command as well.
+    mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, [_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP])
     try:
         try:
             pid = _start(command, environ, writer)
         finally:
             os.close(writer)
-        return _password(_Job(pid, reader, place), seconds, terminal)
+        return _password(_Job(pid, reader, place), seconds, terminal, mask)
     finally:
         os.close(reader)
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
 
 
-def _password(job: "_Job", seconds: float, terminal: bool) -> bytes:
-    """Wait for the command to end, and judge what it did."""
+def _password(job: "_Job", seconds: float, terminal: bool, mask: "Iterable[int]") -> bytes:
+    """Wait for the command to end, under the signal mask that held before it was started, and judge what it did."""
+    import _signal
+
     lent = _lend_terminal(job.pid) if terminal else None
     try:
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
         job.wait(seconds)
     finally:
         job.end()

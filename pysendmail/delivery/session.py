@@ -98,8 +98,11 @@ class Session:
         client, link = self.client, self._link
         if client is None or link is None or not client.idle:
             return False
-        if early := link.arrived():
-            client.feed(early)
+        try:
+            if early := link.arrived():
+                client.feed(early)
+        except errors.Failure:
+            return False
         return not (client.closing or link.eof)
 
     def open(self) -> Client:

@@ -4,13 +4,13 @@ import contextlib
 import fcntl
 import os
 import pathlib
-import select
 import struct
 import subprocess
 import termios
 import time
 from collections.abc import Iterator
 
+from tests.conftest import skip
 from tests.obedient import Delivery, Obedient
 
 MESSAGE = b"From: Ann <ann@example.org>\nTo: bob@example.net\nSubject: hello\n\ntext\n"
@@ -113,6 +113,14 @@ def until_read(descriptor: int) -> None:
     until(lambda: struct.unpack("i", fcntl.ioctl(descriptor, termios.FIONREAD, b"\0\0\0\0"))[0] == 0)
 
 
+def state(pid: int) -> str:
+    """Return the letter of a process's state, "" when it is gone."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
 @contextlib.contextmanager
 def terminal() -> Iterator[tuple[int, int]]:
     """Give both ends of a pseudo terminal: the one that types, and the terminal itself."""
@@ -125,6 +133,11 @@ def terminal() -> Iterator[tuple[int, int]]:
                 os.close(descriptor)
 
 
-def readable(descriptor: int, seconds: float) -> bool:
-    """Tell whether something comes within some time."""
-    return bool(select.select([descriptor], [], [], seconds)[0])
+def two_addresses(caller: Caller) -> list[str]:
+    """Return what runs the command where smarthost.test has the addresses 127.0.0.1 and 127.0.0.2; this needs root."""
+    if subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode:
+        skip("no mount namespace can be made here")
+    hosts = caller.home / "hosts"
+    hosts.write_text("127.0.0.1 smarthost.test\n127.0.0.2 smarthost.test\n")
+    shell = 'mount --bind "$1" /etc/hosts && shift && exec "$@"'
+    return ["--mount", "--propagation", "private", "sh", "-c", shell, "sh", str(hosts), caller.sendmail]

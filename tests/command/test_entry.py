@@ -1,10 +1,25 @@
 """What the command says of what should never have happened."""
 
 import errno
+import subprocess
+import sys
 
 import pytest
 
 from pysendmail.entry import _judge
+from tests.conftest import ROOT
+
+# Runs the command with a part of it that raises what is named by the argument.
+PROGRAM = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import pysendmail.command.main as command
+def run(*arguments):
+    {0}
+command.run = run
+from pysendmail.entry import main
+main()
+"""
 
 FAULTS: list[tuple[BaseException, int, str]] = [
     (OSError(errno.EMFILE, "x"), 75, "Too many open files"),
@@ -31,3 +46,20 @@ def test_every_fault_has_an_exit_code_and_one_line_without_what_may_be_secret(
     text = line.decode()
     assert (found, text.count("\n"), text[:10]) == (code, 1, "sendmail: ")
     assert says in text and "secret" not in text and "test_entry.py:" in text
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "says"),
+    [
+        ("raise MemoryError", 75, "sendmail: there is not enough memory; try later\n"),
+        ("raise KeyboardInterrupt", 75, "sendmail: ended by signal 2\n"),
+        ("raise SystemExit(0)", 70, "sendmail: internal error (SystemExit at <string>:6)"),
+        ("return 0", 0, ""),
+        ("return 67", 67, ""),
+    ],
+)
+def test_nothing_ends_the_command_with_another_code_or_a_traceback(fault: str, code: int, says: str) -> None:
+    command = [sys.executable, "-IS", "-c", PROGRAM.format(fault), str(ROOT)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert done.stderr.startswith(says) and done.stderr.count("\n") == bool(says)

@@ -1,12 +1,10 @@
 """The exit code of the installed command, and the one line that goes with it."""
 
 import socket
-import subprocess
 
 import pytest
 
-from tests.command.caller import MESSAGE, Caller
-from tests.conftest import skip
+from tests.command.caller import MESSAGE, Caller, two_addresses
 from tests.obedient import Obedient
 from tests.scripted import CAPABILITIES
 
@@ -105,12 +103,7 @@ def test_a_name_without_address_may_have_one_later(caller: Caller) -> None:
 @pytest.mark.parametrize("greeting", ["", "554 5.3.2 not here", "421 4.3.2 not now"])
 def test_all_addresses_of_the_host_are_tried(caller: Caller, greeting: str) -> None:
     """At one of two addresses nobody listens, or somebody who serves nobody; at the other all is well."""
-    if subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode:
-        skip("no mount namespace can be made here")
-    hosts = caller.home / "hosts"
-    hosts.write_text("127.0.0.1 smarthost.test\n127.0.0.2 smarthost.test\n")
-    shell = 'mount --bind "$1" /etc/hosts && shift && exec "$@"'
-    command = ["--mount", "--propagation", "private", "sh", "-c", shell, "sh", str(hosts), caller.sendmail]
+    command = two_addresses(caller)
     words = {"host": "smarthost.test"}
     if not greeting:
         assert caller.deliver(*command, "r@x", command="unshare", words=words).recipients == ["r@x"]

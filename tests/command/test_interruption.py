@@ -1,5 +1,7 @@
 """Signals at each moment: until the message is taken they end the command cleanly, after that they change nothing."""
 
+import contextlib
+import os
 import pathlib
 import signal
 import socket
@@ -9,7 +11,7 @@ from typing import BinaryIO
 
 import pytest
 
-from tests.command.caller import LIMIT, MESSAGE, Caller, until, until_read
+from tests.command.caller import LIMIT, MESSAGE, Caller, state, two_addresses, until, until_read
 from tests.conftest import Installed
 from tests.obedient import SILENCE, Obedient
 
@@ -112,7 +114,7 @@ def test_a_large_message_that_is_broken_off_leaves_no_part_behind(
     server.capabilities = capabilities
     process = caller.start("-t", stdin=_file(caller, MESSAGE + (b"x" * 70 + b"\n") * 300_000))
     until(lambda: _heard(server, "DATA") or _heard(server, "BDAT"))
-    until(lambda: _state(process.pid) == "S")
+    until(lambda: state(process.pid) == "S")
     assert "not known" not in _end(process, signal.SIGTERM)
     gate.set()
     with socket.create_connection(("127.0.0.1", server.port)) as next_connection:
@@ -134,7 +136,7 @@ def test_an_answer_that_has_come_counts_even_if_a_signal_comes_with_it(caller: C
     process = caller.start("-t", stdin=_file(caller))
     until(lambda: caller.server.messages)
     process.send_signal(signal.SIGSTOP)
-    until(lambda: _state(process.pid) == "T")
+    until(lambda: state(process.pid) == "T")
     caller.server.gates["."].set()
     until(lambda: caller.server.deliveries)
     until(lambda: _unread(caller.server.port))
@@ -146,10 +148,6 @@ def test_an_answer_that_has_come_counts_even_if_a_signal_comes_with_it(caller: C
     assert any("status=sent" in line for line in caller.log)
 
 
-def _state(pid: int) -> str:
-    return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-
-
 def _unread(port: int) -> bool:
     """Tell whether something waits to be read at the other end of a connection to the port."""
     for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]:
@@ -157,6 +155,40 @@ def _unread(port: int) -> bool:
         if words[2].endswith(f":{port:04X}") and words[4].split(":")[1] != "00000000":
             return True
     return False
+
+
+def test_an_answer_that_is_just_being_dealt_with_counts_too(caller: Caller) -> None:
+    """The command is caught between the answer and its end: it waits for room to show the answer."""
+    read, write = os.pipe()
+    gate = caller.server.gates["."] = threading.Event()
+    process = caller.start("-v", "-t", stdin=_file(caller), stderr=write)
+    until(lambda: caller.server.messages)
+    until(lambda: state(process.pid) == "S")
+    plug = os.open(f"/proc/self/fd/{write}", os.O_WRONLY | os.O_NONBLOCK)  # our own, since the mode belongs to each
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(plug, b"x" * 4096)
+    gate.set()
+    until(lambda: caller.server.deliveries and not _unread(caller.server.port))
+    process.send_signal(signal.SIGTERM)
+    for descriptor in (plug, write):
+        os.close(descriptor)
+    with process, open(read, "rb") as shown:
+        shown.read()
+        process.communicate(timeout=LIMIT)
+    assert process.returncode == 0
+
+
+@pytest.mark.usefixtures("superuser")
+def test_no_other_address_of_the_host_is_tried_after_a_signal(caller: Caller) -> None:
+    caller.server.answers["greeting"] = SILENCE
+    with Obedient(host="127.0.0.2", port=caller.server.port, answers={"greeting": SILENCE}) as other:
+        words = {"host": "smarthost.test"}
+        process = caller.start(*two_addresses(caller), "-t", command="unshare", stdin=_file(caller), words=words)
+        until(lambda: caller.server.connections + other.connections)
+        until(lambda: b"sendmail" in pathlib.Path(f"/proc/{process.pid}/cmdline").read_bytes())
+        _end(process, signal.SIGTERM)
+        assert caller.server.connections + other.connections == 1
 
 
 def test_signals_that_the_caller_ignores_end_nothing(caller: Caller) -> None:
@@ -190,6 +222,14 @@ def test_a_message_for_many_is_not_sent_on_after_a_signal(caller: Caller) -> Non
     assert len(caller.server.messages) == 1
 
 
+def test_a_command_for_the_password_that_is_just_starting_ends_with_the_command_too(caller: Caller) -> None:
+    """It sends the signal itself as soon as it can, to catch us at work; and it holds on to our standard error."""
+    words = {"passwordeval": "kill -TERM $PPID; exec sleep 1000", "user": "u", "auth_without_tls": "on"}
+    for _ in range(10):
+        assert "ended by signal 15" in caller.refuse(75, "-t", words=words)
+    assert caller.server.connections == 0
+
+
 def test_the_command_for_the_password_ends_with_the_command(caller: Caller) -> None:
     mark = caller.home / "pid"
     words = {"passwordeval": f"echo $$ > {mark}.new; mv {mark}.new {mark}; exec sleep 1000", "user": "u",
@@ -198,7 +238,7 @@ def test_the_command_for_the_password_ends_with_the_command(caller: Caller) -> N
     until(mark.exists)
     _end(process, signal.SIGTERM)
     child = int(mark.read_text())
-    until(lambda: not pathlib.Path(f"/proc/{child}").exists() or _state(child) == "Z")
+    until(lambda: state(child) in ("", "Z"))
     assert caller.server.connections == 0
 
 

@@ -17,7 +17,8 @@ from tests.obedient import Obedient
 pytestmark = pytest.mark.usefixtures("superuser")
 
 NOBODY, NAMELESS = 65534, 54321
-# Gives the command an /etc of its own, with what a Python needs and the configuration in $1, and runs it as user $2.
+# Runs the command as user $4 with an /etc of its own at $1: what a Python needs, the system's configuration $2 with mode
+# $3, and nobody's home at $5.
 OWN_ETC = """
 set -e
 mount -t tmpfs -o mode=755 tmpfs "$1"
@@ -30,9 +31,10 @@ if test -n "$2"; then
     printf '%s' "$2" > "$file"
     chmod "$3" "$file"
 fi
+sed -i "s|^nobody:.*|nobody:x:65534:65534:nobody:$5:/bin/false|" "$1/passwd"
 mount --bind "$1" /etc
 user=$4
-shift 4
+shift 5
 exec setpriv --reuid "$user" --regid "$user" --clear-groups -- "$@"
 """
 
@@ -50,7 +52,8 @@ class Everybody(Caller):
         etc = self.home / "etc"
         etc.mkdir(exist_ok=True)
         shell = ["--mount", "--propagation", "private", "sh", "-c", OWN_ETC, "sh", str(etc), system, mode, str(user)]
-        return self.run(*shell, self.sendmail, *arguments, command="unshare", **more)  # type: ignore[arg-type]
+        home = str(more.pop("home", "/nonexistent"))
+        return self.run(*shell, home, self.sendmail, *arguments, command="unshare", **more)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -125,10 +128,20 @@ def test_the_callers_own_configuration_comes_before_the_systems(everybody: Every
     for user in (33, NOBODY):
         assert everybody.as_user(user, "r@x", system=system).returncode == 0
         assert everybody.server.deliveries.pop().sender == "own@example.org"
-    # Without $HOME it is the password file's home, which nobody has.
+
+
+@pytest.mark.parametrize("home", [None, "", "relative"])
+def test_without_a_home_in_the_environment_it_is_that_of_the_password_file(
+    everybody: Everybody, home: str | None
+) -> None:
+    everybody.words["from"] = "own@example.org"
+    system = _text(everybody, **{"from": "system@example.org"})
     everybody.environ.pop("HOME")
-    assert everybody.as_user(NOBODY, "r@x", system=system).returncode == 0
-    assert everybody.server.deliveries.pop().sender == "system@example.org"
+    environ = {} if home is None else {"HOME": home}
+    for folder, sender in ((everybody.home, "own@example.org"), ("/nonexistent", "system@example.org")):
+        done = everybody.as_user(NOBODY, "r@x", system=system, environ=environ, home=folder)
+        assert (done.returncode, done.stderr) == (0, b"")
+        assert everybody.server.deliveries.pop().sender == sender
 
 
 def test_a_system_configuration_with_a_password_that_all_can_read_is_refused(everybody: Everybody) -> None:

@@ -278,17 +278,6 @@ def test_few_descriptors_are_enough_or_the_message_is_kept_back(caller: Caller, 
         assert done.returncode in (71, 75) and done.stderr.count(b"\n") == 1, done.stderr.decode()
 
 
-@pytest.mark.parametrize("megabytes", [40, 64])
-def test_little_memory_is_enough_or_the_message_is_kept_back(caller: Caller, megabytes: int) -> None:
-    names = b", ".join(b"user%d@example.net" % number for number in range(20_000))
-    message = b"From: a@x\nTo: " + names + b"\n\ntext\n"
-    done = caller.run("-t", message=message, preexec_fn=limited((resource.RLIMIT_AS, megabytes << 20)))
-    if done.returncode:
-        assert caller.server.deliveries == []
-        assert done.returncode in (71, 75, 127), done.stderr.decode()
-        assert b"Traceback" not in done.stderr
-
-
 def test_secrets_do_not_end_up_in_a_core_file(caller: Caller) -> None:
     limits = caller.home / "limits"
     command = f"cat /proc/$PPID/limits > {limits}; echo password"

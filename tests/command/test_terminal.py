@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from tests.command.caller import MESSAGE, Caller, terminal, until
+from tests.command.caller import MESSAGE, Caller, state, terminal, until
 
 TEXT = b"From: a@x\nTo: b@x\n\nfirst\n"
 
@@ -49,7 +49,7 @@ def test_a_terminal_that_is_taken_away_sends_nothing(caller: Caller, waiting: bo
         until(lambda: _is_reading(process.pid))
         if not waiting:  # then the end of input is all that a later read is told
             process.send_signal(signal.SIGSTOP)
-            until(lambda: _state(process.pid) == "T")
+            until(lambda: state(process.pid) == "T")
         os.close(master)
         process.send_signal(signal.SIGCONT)
         with process:
@@ -71,9 +71,4 @@ def test_a_read_error_sends_nothing(caller: Caller) -> None:
 def _is_reading(pid: int) -> bool:
     """Tell whether a process waits in a read of descriptor 0."""
     words = pathlib.Path(f"/proc/{pid}/syscall").read_text().split()
-    return words[1:2] == ["0x0"] and _state(pid) == "S"
-
-
-def _state(pid: int) -> str:
-    """Return the letter of a process's state."""
-    return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    return words[1:2] == ["0x0"] and state(pid) == "S"

@@ -149,7 +149,10 @@ def test_a_record_that_is_forged_ends_the_connection_but_what_came_before_it_cou
         ends.link.write(b"x", LONG, later())
 
 
-def test_the_end_of_tls_is_the_end_although_the_socket_stays_open(ends: Ends, trusting: Context, tmp_path) -> None:
+@pytest.mark.parametrize("waiting", [True, False])
+def test_the_end_of_tls_is_the_end_although_the_socket_stays_open(
+    ends: Ends, trusting: Context, tmp_path, waiting: bool
+) -> None:
     heard = threading.Event()
 
     def part(end: ssl.SSLSocket) -> None:
@@ -163,8 +166,12 @@ def test_the_end_of_tls_is_the_end_although_the_socket_stays_open(ends: Ends, tr
 
     shake(ends, trusting, server_context(GOOD, tmp_path), part)
     text = b""
-    while piece := ends.link.read(later()):
-        text += piece
+    if waiting:
+        while piece := ends.link.read(later()):
+            text += piece
+    else:
+        time.sleep(SOON)
+        text = ends.link.arrived()
     assert text == b"421 bye\r\n"
     assert ends.link.eof
     heard.set()
