@@ -128,13 +128,16 @@ def _base64_forms(secret: bytes) -> "list[bytes]":
     return forms
 
 
+_ID_DIGITS = "0123456789BCDFGHJKLMNPQRSTVWXYZ"  # without vowels, as Postfix has them: some parsers take no others
+
+
 def queue_id(now: float, pid: int) -> str:
     """Return an id of upper-case letters and digits, unique on this machine: time in microseconds and process id."""
     number = (int(now * 1_000_000) << 22) | (pid & 0x3FFFFF)
     digits = []
     while number:
-        number, digit = divmod(number, 36)
-        digits.append("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"[digit])
+        number, digit = divmod(number, len(_ID_DIGITS))
+        digits.append(_ID_DIGITS[digit])
     return "".join(reversed(digits))
 
 

@@ -45,11 +45,11 @@ def _list(options: "Options", program: str) -> int:
 
 def _run_queue(options: "Options", program: str) -> int:
     """Run the queue once. Without one there is nothing to do: every message was delivered, or its caller told."""
-    if options.interval is not None:
-        raise errors.Unavailable("running the queue at an interval (a daemon's work) is not offered by this release")
     account = _queue_account(options)
     if account is None:
         return 0
+    if options.interval is not None:
+        raise errors.Unavailable("running the queue at an interval (a daemon's work) is not offered by this release")
     from pysendmail.command.identity import Caller, forbid_core_dumps
     from pysendmail.command.queue_run import run_queue
     from pysendmail.command.submit import configuration

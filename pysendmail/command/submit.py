@@ -135,7 +135,7 @@ class _Submission:
         intake = monotonic() - self._started
         secret = credentials.find(account, home=self._caller.home or None, environ=os.environ, tty=True)
         report = deliver(parcel, Route(account, secret, console.show if options.verbose else None))
-        if account.queue is not None and not prepared.bad and self._keep_rest(parcel, report):
+        if account.queue is not None and not prepared.bad and self._keep_rest(parcel, report, program):
             result.record(self._log, self._qid, parcel, report, intake, self._now, left=True)
             return 0
         self._add_skipped(report, prepared)
@@ -164,16 +164,22 @@ class _Submission:
             leave_runner(self._account, self._file, self._qid)
         return 0
 
-    def _keep_rest(self, parcel: Parcel, report: "Report") -> bool:
-        """Queue whom the first attempt has left; tell whether there was anybody."""
+    def _keep_rest(self, parcel: Parcel, report: "Report", program: str) -> bool:
+        """Queue whom the first attempt has left; tell whether there was anybody, and room for him."""
         if all(outcome.state in (SENT, FAILED) for outcome in report.outcomes):
             return False
         from pysendmail.command import queueing
 
-        store = queueing.open_queue(self._account)
-        settings = queueing.settings_of(self._account, mail_domain(self._account))
         interruption.hold()
-        return queueing.keep_rest(store, self._submitted(parcel), report, settings, time())
+        try:
+            store = queueing.open_queue(self._account)
+            settings = queueing.settings_of(self._account, mail_domain(self._account))
+            return queueing.keep_rest(store, self._submitted(parcel), report, settings, time())
+        except errors.Failure as failure:  # the first attempt tells more: who was served, and why the others were not
+            self.log_failure(failure)
+            if self._options.errors != "q":
+                console.complain(program, str(failure))
+            return False
 
     def _submitted(self, parcel: Parcel) -> "Submitted":
         from pysendmail.command.queueing import Submitted

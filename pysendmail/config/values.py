@@ -315,19 +315,9 @@ def empty_is_fine(value: str) -> bool:
     return bool(value)
 
 
-def not_off(value: str) -> bool:
-    """Tell whether the value is anything but off."""
-    return value.lower() != "off"
-
-
 def not_smtp(value: str) -> bool:
     """Tell whether the protocol is another."""
     return _choice(value, "smtp", "lmtp") == "lmtp"
-
-
-def not_interactive(value: str) -> bool:
-    """Tell whether the delivery mode needs a queue."""
-    return _choice(value, "interactive", "background", "queue") != "interactive"
 
 
 def any_value(value: str) -> bool:

@@ -96,7 +96,7 @@ WORDS: "dict[str, tuple[int, Callable[[str], object], object]]" = {
     "socket": (REFUSED, values.empty_is_fine, "local sockets are not offered"),
     "proxy_host": (REFUSED, values.empty_is_fine, "connections through a proxy are not offered"),
     "tls_priorities": (REFUSED, values.empty_is_fine, "priorities are not offered; see tls_min_version"),
-    # queue and daemon, which this release does not have
+    # the daemon, which this release does not have
     "listen": (NOTED, values.any_value, _DAEMON),
     "submission_socket": (NOTED, values.any_value, _DAEMON),
     "run_as": (NOTED, values.any_value, _DAEMON),

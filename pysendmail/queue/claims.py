@@ -52,8 +52,14 @@ class Claims:
         database = self._database
         database.set_aside()
         lock = leases.Lock(database.path, database.uid, database.gid)
+
+        def work(db: "Connection") -> int:
+            number = _new_owner(db, lock.name)
+            self._end_others(db, number)  # what a dead runner held would not be seen to wait
+            return number
+
         try:
-            number = database.write(lambda db: _new_owner(db, lock.name), durable=False)
+            number = database.write(work, durable=False, reserve=True)
         except BaseException:
             lock.drop()
             raise
@@ -86,7 +92,7 @@ class Claims:
             self._prolong(db, number, lease)
             return _take(db, number, owner, seeker, limit)
 
-        return self._database.write(work, durable=False)
+        return self._database.write(work, durable=False, reserve=True)
 
     def finish(self, owner: str, results: list[Result], notices: "list[Notice]") -> list[tuple[int, int]]:
         number = self._number(owner)
@@ -124,7 +130,7 @@ class Claims:
         if lock is None:
             return 0
         try:
-            return self._database.write(lambda db: _end(db, number), durable=False)
+            return self._database.write(lambda db: _end(db, number), durable=False, reserve=True)
         finally:
             lock.drop()
 

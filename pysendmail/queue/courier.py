@@ -24,6 +24,10 @@ MESSAGES = 1000
 _PATIENCE = 60.0  # seconds that a courier waits because of `rate`; for longer it gives the lane up until then
 
 
+class _NotNow(errors.TempFail):
+    """A message has to wait for its turn, through nobody's fault."""
+
+
 class Courier:
     """Carry the messages of a lane, one after the other, until none is left."""
 
@@ -40,8 +44,10 @@ class Courier:
         """Work until the lane has no more messages, or cannot be used, or the round ends."""
         try:
             while (item := self._lane.next()) is not None:
-                if not self._is_ready():
+                failure = self._make_ready()
+                if failure is not None:
                     self._lane.put_back(item)
+                    self._unopened(failure)
                     break
                 self._carry(item)
         except Unrecorded as unrecorded:
@@ -55,38 +61,37 @@ class Courier:
 
     # The connection
 
-    def _is_ready(self) -> bool:
-        """Wait for the turn that `rate` gives, and see to it that there is a connection."""
-        if not self._may_begin():
-            return False
+    def _make_ready(self) -> errors.Failure | None:
+        """Wait for the turn that `rate` gives, and see to it that there is a connection; return what is in the way."""
         try:
-            if self._session is not None and (self._carried >= MESSAGES or not self._session.usable):
+            self._wait_for_turn()
+            self._setup = 0.0
+            if not self._is_standing():
                 self._hang_up()
-        except errors.Failure:
-            self._hang_up()
-        self._setup = 0.0
-        if self._session is not None:
-            return True
-        started = monotonic()
-        self._session = Session(self._route, started + ROUNDS * self._route.account.timeout)
-        try:
-            self._open()
+                started = monotonic()
+                self._session = Session(self._route, started + ROUNDS * self._route.account.timeout)
+                self._open()
+                self._setup = monotonic() - started
         except errors.Failure as failure:
-            self._unopened(failure)
-            return False
-        self._setup = monotonic() - started
-        return True
+            return failure
+        return None
 
-    def _may_begin(self) -> bool:
+    def _is_standing(self) -> bool:
+        """Tell whether there is a connection that takes another message."""
+        try:
+            return self._session is not None and self._carried < MESSAGES and self._session.usable
+        except errors.Failure:
+            return False  # it said something that makes no sense
+
+    def _wait_for_turn(self) -> None:
         pace = self._lane.pace
         while pace is not None and (wait := pace.begin(monotonic())):
             if wait > _PATIENCE:
                 self._lane.rest(wait)
-                return False
-            self._round.sleep(wait)
-            if self._round.ending:
-                return False
-        return True
+            else:
+                self._round.sleep(wait)
+            if self._lane.closed or self._round.ending:
+                raise _NotNow("this message has to wait for its turn")
 
     def _open(self) -> "Client":
         session = self._session
@@ -106,7 +111,7 @@ class Courier:
     def _unopened(self, failure: errors.Failure) -> None:
         reached = self._session is not None and self._session.reached
         self._hang_up()
-        if not isinstance(failure, errors.Interrupted):
+        if not isinstance(failure, errors.Interrupted | _NotNow):
             self._lane.unopened(failure, reached)
 
     def _hang_up(self) -> None:

@@ -138,7 +138,7 @@ class Database:
                 try:
                     return self._transact(db, work, durable)
                 except (sqlite.Error, MemoryError) as error:
-                    if trouble.code(error) != trouble.FULL or attempt == 2 or not self._make_room(db, attempt, reserve):
+                    if attempt == 2 or not self._mend(db, trouble.code(error), attempt, reserve):
                         raise trouble.translate(error, self.path, self.patience) from error
         raise AssertionError("not reached")
 
@@ -181,11 +181,16 @@ class Database:
                     raise
                 sleep(0.01)
 
-    def _make_room(self, db: "Connection", attempt: int, reserve: bool) -> bool:
-        """Do what may help on a full disk: bring the log into the file, so that it can be used anew; then the reserve."""
-        if attempt:
-            if not reserve or not _unlink(self.path + "-reserve"):
-                return False
+    def _mend(self, db: "Connection", number: int, attempt: int, reserve: bool) -> bool:
+        """Do what may help after an error, and tell whether it is worth another attempt.
+
+        A disk may fail once. On a full one it may help to bring the log into the file, so that it can be used anew; then
+        there is the reserve.
+        """
+        if number != trouble.FULL:
+            return number == trouble.IOERR and not attempt
+        if attempt and not (reserve and _unlink(self.path + "-reserve")):
+            return False
         try:
             db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         except sqlite.Error:

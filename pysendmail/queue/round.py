@@ -137,19 +137,25 @@ class Round:
         except errors.Failure:
             return False
 
-    def enter(self, results: "list[Result]", notices: "list[Notice]") -> None:
-        """Record results with the reports on them, and count them. Raises Unrecorded."""
+    def enter(self, results: "list[Result]", notices: "list[Notice]") -> int:
+        """Record results with the reports on them, and count them. Raises Unrecorded.
+
+        Returns how many recipients have, or may have, what the queue was not told of, because the lease was lost.
+        """
         accepted = self._ledger.enter(results, notices)
+        repeated = 0
         with self._lock:
             report = self.report
             for result in results:
-                name = _COUNTED[result.state]
                 if (result.message, result.number) not in accepted:
                     if result.state not in (states.SENT, states.UNCERTAIN):
                         continue
-                    report.repeated += 1
+                    repeated += 1
+                name = _COUNTED[result.state]
                 setattr(report, name, getattr(report, name) + 1)
-            report.reports += len(notices)
+            report.repeated += repeated
+            report.reports += len([notice for notice in notices if set(notice.about) <= accepted])
+        return repeated
 
     def count_message(self) -> None:
         """Count an attempt on a message."""

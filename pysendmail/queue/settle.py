@@ -39,10 +39,14 @@ def settle(
             verdicts, reports = _with_reports(round_, message, verdicts, lane.settings, at)
     except Exception as error:  # a bug must not have a message sent again that the server has answered
         verdicts = [bare(message, recipient, outcome, at, str(internal(error))) for recipient, outcome in outcomes]
+    repeated = 0
     try:
-        round_.enter([verdict.result for verdict in verdicts], reports)
+        repeated = round_.enter([verdict.result for verdict in verdicts], reports)
     finally:
         _write(round_, lane, message, outcomes, verdicts, reports, at, delays)
+        if repeated:
+            text = f"{message.qid}: warning: the lease was lost; {repeated} recipient(s) may get the message twice"
+            round_.write_log(lane.log(message.tag or "pysendmail"), "qmgr", [(text, True)], at.now)
 
 
 def _with_reports(

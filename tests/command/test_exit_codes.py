@@ -125,7 +125,6 @@ CONFIGURATIONS: dict[str, tuple[str, str]] = {
     "not a configuration": ("root:$6$secret:19000::\n", "pysendmail.conf:1: not a configuration line"),
     "no default": ("account a\nhost 127.0.0.1\naccount b\nhost 127.0.0.1\n", "default"),
     "AUTH in clear": ("host 127.0.0.1\ntls off\nuser u\npassword secret\n", "auth_without_tls"),
-    "a queue": ("host 127.0.0.1\nqueue /var/spool/x\n", "pysendmail.conf:2: queue"),
     "no password": ("host 127.0.0.1\nuser u\n", "no password"),
     "no trust file": ("host 127.0.0.1\nport PORT\ntls_starttls off\ntls_trust_file FILE.pem\n", "pysendmail.conf.pem"),
 }

@@ -3,6 +3,7 @@
 import itertools
 import os
 import re
+import select
 import threading
 import time
 from typing import Any
@@ -14,7 +15,7 @@ from pysendmail.command import mailq as module
 from pysendmail.command.mailq import mailq, whose
 from pysendmail.command.output import Gone, Output
 from pysendmail.queue.values import Item, Message, QueuedRecipient, Recipient
-from tests.command.caller import LIMIT, readable
+from tests.command.caller import LIMIT
 from tests.command.queued import HOUR, NOW, REFUSED, Queue, deferred
 
 # What Postfix 3.7 printed, with a line cut out where its own list went on.
@@ -252,10 +253,13 @@ class Pipe:
         os.close(self.writer)
         os.close(self.reader)
 
+    def readable(self, seconds: float) -> bool:
+        return bool(select.select([self.reader], [], [], seconds)[0])
+
     def read(self, octets: int) -> bytes:
         data = b""
         while len(data) < octets:
-            assert readable(self.reader, LIMIT)
+            assert self.readable(LIMIT)
             data += os.read(self.reader, 5000)
         return data
 
@@ -264,7 +268,7 @@ def test_long_output_goes_out_in_blocks_before_it_is_complete() -> None:
     with Pipe() as pipe:
         output = Output(pipe.writer)
         output.write("x" * 10)
-        assert not readable(pipe.reader, 0)
+        assert not pipe.readable(0)
         thread = threading.Thread(target=lambda: output.write("x" * 70_000))
         thread.start()
         assert len(pipe.read(70_010)) == 70_010

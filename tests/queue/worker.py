@@ -14,12 +14,11 @@ sys.dont_write_bytecode = True
 
 from pysendmail import errors  # noqa: E402
 from pysendmail.message.body import BodyWriter  # noqa: E402
-from pysendmail.queue.claims import Claims  # noqa: E402
+from pysendmail.queue import claims, leases  # noqa: E402, F401 (loaded before the first call that matters)
 from pysendmail.queue.sqlite import SqliteStore  # noqa: E402
 from pysendmail.queue.values import Entry, QueuedRecipient, Result  # noqa: E402
 
 NOW = 1_700_000_000.0
-assert Claims  # loaded before the first call that matters
 
 
 def tell(word: str) -> None:

@@ -21,7 +21,8 @@ ONE_THREAD = ("-e", "inject=clone,clone3:error=EAGAIN")
 # A failure of these says nothing of the disk or the network, or cannot be.
 NEVER_FAIL = {
     "brk", "clone", "clone3", "close", "dup", "exit", "exit_group", "futex", "getegid", "geteuid", "getgid", "getpid",
-    "getppid", "getrandom", "gettid", "getuid", "rt_sigaction", "rt_sigprocmask", "sched_yield", "umask", "munmap",
+    "getppid", "getrandom", "getsockopt", "gettid", "getuid", "rt_sigaction", "rt_sigprocmask", "sched_yield",
+    "umask", "munmap", "uname",
 }  # fmt: skip
 _LINE = re.compile(r"^(\d+) +(?:<\.\.\. (\w+) resumed>|(\w+)\()")
 

@@ -30,7 +30,7 @@ class Keeper(Caller):
 
     def flush(self, *arguments: str, **more: object) -> "Done[bytes]":
         """Run the queue; that has to exit with 0."""
-        done = self.run(*(arguments or ("-q",)), message=b"", **more)  # type: ignore[arg-type]
+        done = self.run(*(arguments or ("-q",)), message=b"", **more)
         assert (done.returncode, done.stdout) == (0, b""), done.stderr.decode()
         return done
 

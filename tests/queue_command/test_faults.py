@@ -60,7 +60,8 @@ def test_a_message_is_handed_over_wholly_or_not_at_all(installed: Installed, tmp
         if before != "no queue":
             template.submit("-odq", CROWD[0], message=_message(EARLIER))
             assert template.problems() == []
-        found = _trace(template, tmp_path, ["-i", "-odq", *CROWD], _message(NEW))
+        copy = _copy(template, installed, tmp_path, server, "traced")
+        found = _trace(copy, tmp_path, ["-i", "-odq", *CROWD], _message(NEW))
 
         def one(fault: Fault) -> list[str]:
             name = f"{fault.call}-{fault.number}-{fault.effect[-4:]}"
@@ -148,7 +149,7 @@ def _deliver(keeper: Keeper, fault: Fault) -> list[str]:
     again = keeper.run("-q", message=b"")
     left, faulty = _inspect(keeper)
     if again.returncode or left:
-        problems.append(f"the next run: exit {again.returncode}, {again.stderr!r}, left: {keeper.waiting()}, {keeper.log[-6:]}")
+        problems.append(f"the next run: exit {again.returncode}, {again.stderr!r}, left: {keeper.waiting()}")
     arrived = _arrived(keeper.server)
     if set(arrived) != set(WANTED):
         problems.append(f"arrived: {arrived}")
@@ -160,7 +161,8 @@ def _deliver(keeper: Keeper, fault: Fault) -> list[str]:
         problems.append("a message was cut")
     counted = ["~repeated"] if repeated else []
     counted.append("~killed" if done.returncode < 0 else f"~exit {done.returncode}")
-    return problems + faulty + counted
+    # A lock file whose owner died between two calls is cleared away when it has some age.
+    return problems + [text for text in faulty if "left over from a runner" not in text] + counted
 
 
 def _arrived(server: Obedient) -> "collections.Counter[tuple[int, str]]":
@@ -186,22 +188,14 @@ def _copy(template: Keeper, installed: Installed, folder: pathlib.Path, server: 
     return keeper
 
 
-def _trace(keeper: Keeper, folder: pathlib.Path, arguments: list[str], message: bytes, *options: str) -> list[tuple[str, int]]:
-    """Run the command on a queue of its own and list its calls from the first one on that concerns the queue."""
-    copy = keeper
+def _trace(
+    keeper: Keeper, folder: pathlib.Path, arguments: list[str], message: bytes, *options: str
+) -> list[tuple[str, int]]:
+    """Run the command and list its calls from the first one on that concerns the queue."""
     path = folder / "trace"
-    existed = keeper.queue.exists()
-    backup = folder / "backup"
-    if existed:
-        shutil.copytree(keeper.queue.parent, backup)
-    done = faults.traced(
-        [copy.sendmail, *arguments], env=copy.environ, stdin=message, options=options, output=path
-    )
+    command = [keeper.sendmail, *arguments]
+    done = faults.traced(command, env=keeper.environ, stdin=message, options=options, output=path)
     assert done.returncode == 0, done.stderr
     found = faults.calls(path.read_text(errors="replace"), str(keeper.queue.parent))
     assert len(found) > 50
-    if message:
-        shutil.rmtree(keeper.queue.parent)
-        if existed:
-            shutil.copytree(backup, keeper.queue.parent)
     return found

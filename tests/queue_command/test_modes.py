@@ -5,7 +5,7 @@ import pytest
 from tests.command.caller import MESSAGE, until
 from tests.obedient import Obedient
 from tests.queue_command.keeper import SENDER, Keeper
-from tests.scripted import Peer, ScriptedServer, envelope, ehlo
+from tests.scripted import Peer, ScriptedServer, ehlo, envelope
 
 BOB, CAROL = "bob@example.net", "carol@example.net"
 
