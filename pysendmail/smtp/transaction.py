@@ -105,8 +105,8 @@ class Transaction:
         if reply.kind == 2 and len(self.accepted) == len(self.recipients):
             return
         text = b"the server sent one reply too many, the message may have been refused: " + reply.text
-        for recipient in self.left_over:
-            self.outcomes[recipient] = Outcome(recipient, SENT, 0, "", text, "end of data")
+        for recipient in self.left_over:  # counted among the served, and taken back with them
+            self.outcomes[recipient] = Outcome(recipient, SENT, 0, "2.0.0", text, "end of data")
         self.left_over.clear()
         for outcome in self.outcomes.values():
             if outcome.state == SENT:

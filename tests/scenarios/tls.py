@@ -128,6 +128,14 @@ def _implicit(peer: Peer) -> None:
     from_second_ehlo(peer)
 
 
+@scenario("implicit TLS 1.2, whose greeting may come with the end of the handshake", 0, delivered=1,
+          words={"tls_starttls": "off"})  # fmt: skip
+def _implicit_12(peer: Peer) -> None:
+    peer.tls(maximum_version=ssl.TLSVersion.TLSv1_2)
+    peer.say("220 mx.test")
+    from_second_ehlo(peer)
+
+
 @scenario("implicit TLS at a port that begins in clear", 75, "TLS", words={"tls_starttls": "off"})
 def _implicit_at_clear(peer: Peer) -> None:
     peer.say("220 mx.test ESMTP")
@@ -192,6 +200,20 @@ def _opportunistic_fallback(peer: Peer) -> None:
         peer.say("220 go")
         peer.receive()
         peer.hang_up()
+    envelope(peer)
+    peer.message()
+    peer.say("250 ok")
+
+
+@scenario("opportunistic TLS where STARTTLS is refused", 0, delivered=1, clear_message=True, connections=2,
+          words={"tls": "opportunistic", **NO_LOGIN})  # fmt: skip
+def _opportunistic_refused(peer: Peer) -> None:
+    peer.say("220 mx.test")
+    ehlo(peer, "STARTTLS")
+    if peer.number == 1:
+        peer.hear("STARTTLS")
+        peer.say("454 4.7.0 TLS not available")
+        peer.stall()
     envelope(peer)
     peer.message()
     peer.say("250 ok")
