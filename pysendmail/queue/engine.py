@@ -39,7 +39,7 @@ def _load_lightly() -> object:
     try:
         import _sqlite3
 
-        _sqlite3.connect(":memory:").close()
+        _sqlite3.connect(":memory:").execute("SELECT 1")
         return _sqlite3
     finally:
         del sys.modules["functools"]

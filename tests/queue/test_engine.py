@@ -55,7 +55,8 @@ def test_enqueueing_loads_only_what_is_listed(path: str) -> None:
         "import _sqlite3",
         "import sqlite3",
         # Pythons whose extension module wants something else of functools
-        "import _functools; _functools._lru_cache_wrapper = lambda *a: 1",
+        "import _functools as f; c = []; r = f._lru_cache_wrapper;"
+        "f._lru_cache_wrapper = lambda *a: r(*a) if c else c.append(1)",
         "import _functools; del _functools._lru_cache_wrapper",
     ],
 )

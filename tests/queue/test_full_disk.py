@@ -115,18 +115,6 @@ def test_what_was_delivered_is_noted_although_the_disk_is_full(small: str) -> No
     store.close()
 
 
-def test_a_full_disk_stops_claims_before_anything_is_delivered(small: str) -> None:
-    store = SqliteStore(small)
-    store.add_many([entry(data=b"x" * 1000) for _ in range(200)])
-    owner = store.enroll()
-    fill(small)
-    with pytest.raises(errors.TempFail, match="full"):
-        while items := claim(store, owner, limit=1):
-            assert len(items) == 1
-    assert list(store.check()) == []
-    store.close()
-
-
 def test_the_room_set_aside_is_made_by_a_runner_and_used_by_results_only(small: str) -> None:
     reserve = small + "-reserve"
     store = SqliteStore(small)

@@ -76,7 +76,6 @@ def test_adding_claiming_and_finishing_look_at_no_more_rows_than_they_need(watch
 def test_the_list_is_read_in_its_order_without_sorting(watched) -> None:
     store, commands = watched
     list(store.listing())
-    list(store.listing(Select(qids=["A", "B"])))
     assert scans(plans(store, commands)) == []
 
 

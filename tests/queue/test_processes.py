@@ -30,7 +30,7 @@ def add_some(path: str, name: str, number: int) -> list[str]:
 def deliver_some(path: str, number: int) -> list[str]:
     """Claim and finish until that many are sent, or nobody was there for ten seconds."""
     store = SqliteStore(path)
-    owner, sent, end = store.enroll(), [], time.monotonic() + 10
+    owner, sent, end = store.enroll(), [], time.monotonic() + 10  # type: ignore[var-annotated]
     while len(sent) < number and time.monotonic() < end:
         for item in claim(store, owner, limit=3):
             assert len(store.finish(owner, results([item]))) == 1
@@ -193,7 +193,7 @@ def test_the_lock_of_a_living_owner_is_never_cleared_away(used: str) -> None:
 
 
 def test_an_owner_whose_new_lock_is_taken_for_a_dead_one_takes_another(used: str, monkeypatch) -> None:
-    flock, spoiled = leases.fcntl.flock, []
+    flock, spoiled = leases.fcntl.flock, []  # type: ignore[attr-defined, var-annotated]
 
     def spoil(fd: int, how: int) -> None:
         if not spoiled:
@@ -202,7 +202,7 @@ def test_an_owner_whose_new_lock_is_taken_for_a_dead_one_takes_another(used: str
             os.unlink(name)
         flock(fd, how)
 
-    monkeypatch.setattr(leases.fcntl, "flock", spoil)
+    monkeypatch.setattr(leases.fcntl, "flock", spoil)  # type: ignore[attr-defined]
     store = SqliteStore(used)
     owner = store.enroll()
     assert leases.alive(used, owner) and leases.file(used, owner) not in spoiled
