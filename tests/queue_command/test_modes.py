@@ -3,7 +3,6 @@
 import pytest
 
 from tests.command.caller import MESSAGE, until
-from tests.obedient import Obedient
 from tests.queue_command.keeper import SENDER, Keeper
 from tests.scripted import Peer, ScriptedServer, ehlo, envelope
 
@@ -169,12 +168,3 @@ def test_dsn_wishes_survive_in_the_queue(caller: Keeper) -> None:
     [delivery] = caller.server.deliveries
     assert "RET=HDRS" in delivery.sender_words and "ENVID=env+2B1" in delivery.sender_words
     assert any(word.startswith("NOTIFY=SUCCESS,DELAY") for word in delivery.recipient_words[0])
-
-
-def test_a_queue_is_used_by_several_at_once(caller: Keeper, server: Obedient) -> None:
-    processes = [caller.start("-odq", f"user{number}@example.net") for number in range(6)]
-    for process in processes:
-        with process:
-            assert process.communicate(MESSAGE) == (b"", b"") and process.returncode == 0
-    assert len(caller.waiting()) == 6
-    assert server.connections == 0
