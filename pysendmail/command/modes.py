@@ -50,11 +50,10 @@ def _run_queue(options: "Options", program: str) -> int:
         return 0
     if options.interval is not None:
         raise errors.Unavailable("running the queue at an interval (a daemon's work) is not offered by this release")
-    from pysendmail.command.identity import Caller, forbid_core_dumps
+    from pysendmail.command.identity import Caller
     from pysendmail.command.queue_run import run_queue
     from pysendmail.command.submit import configuration
 
-    forbid_core_dumps()
     return run_queue(options, program, configuration(options, Caller()), account)
 
 

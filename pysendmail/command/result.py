@@ -66,9 +66,10 @@ def record(
 
 def _problem(outcome: "Outcome", relay: str) -> str:
     text = printable(outcome.text)
-    if relay in text or relay == "none":
+    if relay in text or relay == "none" or not outcome.stage:
         return text
-    return f"{relay}: {text} (in reply to {outcome.stage})"
+    said = text[:3].isdigit()  # by the server, that is
+    return f"{relay}: {text} (in reply to {outcome.stage})" if said else f"{relay}: {text}"
 
 
 def _names(recipients: list[str]) -> str:

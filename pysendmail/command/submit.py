@@ -36,7 +36,6 @@ def submit(options: "Options", program: str, stdin_open: bool) -> int:
     if not stdin_open:
         raise errors.NoInput("standard input is closed; nothing was sent")
     caller = Caller()
-    forbid_core_dumps()
     file = configuration(options, caller)
     started = monotonic()
     try:
@@ -55,6 +54,7 @@ def submit(options: "Options", program: str, stdin_open: bool) -> int:
 
 def configuration(options: "Options", caller: Caller) -> "File":
     """Read the configuration that holds for this caller. Raises ConfigError, or NoPermission for a -C that is not his."""
+    forbid_core_dumps()
     xdg = os.environ.get("XDG_CONFIG_HOME")
     name = accounts.find_file(options.config, home=caller.home, xdg=xdg, uid=caller.uid)
     return reader.load(name, uid=caller.uid, home=caller.home)
@@ -245,4 +245,4 @@ class _Submission:
         """Report the recipients that are no addresses among those that were refused."""
         for text, why in prepared.bad:
             reason = f"no mail address: {why}".encode()
-            report.outcomes.append(Outcome(text, FAILED, errors.DataError.exit_code, "5.1.3", reason, "the address"))
+            report.outcomes.append(Outcome(text, FAILED, errors.DataError.exit_code, "5.1.3", reason, ""))

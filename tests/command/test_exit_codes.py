@@ -42,6 +42,25 @@ def test_the_servers_answer_decides(caller: Caller, case: str) -> None:
     assert caller.server.deliveries == []
 
 
+# The whole line, with R for the server's name, address and port.
+LINES: dict[str, tuple[dict[str, str], str]] = {
+    "refused": ({"RCPT": "550 5.1.1 no"}, "r@x: refused: R: 550 5.1.1 no (in reply to RCPT)"),
+    "deferred": ({"RCPT": "450 4.2.1 no"}, "R: 450 4.2.1 no (in reply to RCPT)"),
+    "the content refused": ({".": "554 no"}, "r@x: refused: R: 554 no (in reply to end of data)"),
+    "a greeting": ({"greeting": "554 no"}, "R: the server does not serve us now: 554 no"),
+    "too large": ({"EHLO": "250-x\n250 SIZE 9"}, "r@x: refused: R: the message has 85 octets, the server takes 9 at most"),
+}
+
+
+@pytest.mark.parametrize("case", LINES)
+def test_the_line_says_who_what_where_and_why(caller: Caller, case: str) -> None:
+    caller.server.answers, line = LINES[case]
+    message = b"From: a@x\nTo: b@x\nDate: Thu, 1 Jan 1970 00:00:00 +0000\nMessage-ID: <1@x>\n\ntext\n"
+    done = caller.run("r@x", message=message)
+    where = f"127.0.0.1[127.0.0.1]:{caller.server.port}:"
+    assert done.stderr.decode() == f"sendmail: {line.replace('R:', where)}\n"
+
+
 @pytest.mark.parametrize("capabilities", [CAPABILITIES, ("CHUNKING",), ("PIPELINING",), ()], ids=len)
 def test_the_code_is_the_same_whatever_the_server_offers(caller: Caller, capabilities: tuple[str, ...]) -> None:
     for answers, code in (({"RCPT": "550 no"}, 67), ({"MAIL": "550 no"}, 69), ({".": "554 no"}, 65), ({".": "451 no"}, 75)):

@@ -66,6 +66,47 @@ def _file(caller: Caller, message: bytes = MESSAGE) -> BinaryIO:
     return path.open("rb")
 
 
+def test_while_connecting_a_signal_ends_it(caller: Caller) -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        port = listener.getsockname()[1]
+        with contextlib.ExitStack() as queue:  # what fills the listener's queue, so that nobody is answered any more
+            for _ in range(4):
+                waiting = queue.enter_context(socket.socket())
+                waiting.setblocking(False)
+                waiting.connect_ex(("127.0.0.1", port))
+            process = caller.start("-t", stdin=_file(caller), words={"port": str(port)})
+            until(lambda: f":{port:04X} 02 " in pathlib.Path("/proc/net/tcp").read_text() and _connects(process.pid))
+            _end(process, signal.SIGTERM)
+
+
+def _connects(pid: int) -> bool:
+    """Tell whether a process has a socket."""
+    folder = pathlib.Path(f"/proc/{pid}/fd")
+    try:
+        return any("socket:" in os.readlink(entry) for entry in folder.iterdir())
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.usefixtures("superuser")
+def test_while_the_name_is_looked_up_a_signal_ends_it(caller: Caller) -> None:
+    with socket.socket(type=socket.SOCK_DGRAM) as nameserver:
+        nameserver.bind(("127.0.0.77", 53))
+        nameserver.settimeout(LIMIT)
+        resolver = caller.home / "resolv.conf"
+        resolver.write_text("nameserver 127.0.0.77\noptions timeout:30 attempts:1\n")
+        shell = 'mount --bind "$1" /etc/resolv.conf && shift && exec "$@"'
+        command = ["--mount", "--propagation", "private", "sh", "-c", shell, "sh", str(resolver), caller.sendmail, "-t"]
+        words = {"host": "smarthost.example"}
+        process = caller.start(*command, command="unshare", stdin=_file(caller), words=words)
+        assert b"smarthost" in nameserver.recv(512)
+        _end(process, signal.SIGTERM)
+        line = caller.refuse(75, *command, command="unshare", words={**words, "timeout": "1"})
+        assert "smarthost.example" in line and "in time" in line
+
+
 @pytest.mark.parametrize("stage", ["greeting", "STARTTLS"])
 def test_the_tls_handshake_is_interrupted_as_well(
     installed: Installed, identities: dict[str, str], tmp_path: pathlib.Path, stage: str
