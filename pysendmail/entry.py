@@ -1,12 +1,13 @@
-"""The first thing that runs when somebody calls sendmail: make the process sane, run the command, leave fast."""
+"""The first thing that runs when somebody calls sendmail: make the process sane, run the command, leave fast.
 
-import errno
+Where a daemon takes the message, nothing is loaded but this, handover.py and wire.py.
+"""
+
 import gc
-import os
+import posix
 import sys
 
-# What the system may have more of at another time.
-_SCARCE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ENOSPC, errno.EDQUOT)
+from pysendmail import handover
 
 
 def main() -> None:
@@ -15,10 +16,9 @@ def main() -> None:
     gc.disable()  # the process ends before looking for cycles of objects could pay
     code, line = 70, b"sendmail: internal error\n"
     try:
-        from pysendmail.command.main import run
-
-        name = os.fsencode(sys.argv[0] if sys.argv else "sendmail").rsplit(b"/", 1)[-1]
-        code, line = run(name, [os.fsencode(argument) for argument in sys.argv[1:]], stdin_open), b""
+        code, line = _run(stdin_open), b""
+    except handover.Refused as refusal:
+        code, line = refusal.code, f"sendmail: {refusal}\n".encode("utf-8", "replace")
     except MemoryError:
         code, line = 75, b"sendmail: there is not enough memory; try later\n"
     except KeyboardInterrupt:  # before the command's own handlers were in place
@@ -26,12 +26,25 @@ def main() -> None:
     except BaseException as error:
         code, line = _judge(error)
     # What the failure held is free again by now, which may be needed to tell of it.
-    try:
-        if line:
-            os.write(2, line)
-    except OSError:
-        pass  # nobody reads our standard error; the exit code still tells
-    os._exit(code)
+    if line:
+        handover.write(2, line)
+    posix._exit(code)
+
+
+def _run(stdin_open: bool) -> int:
+    encoding = sys.getfilesystemencoding()
+    words = [argument.encode(encoding, "surrogateescape") for argument in sys.argv or ["sendmail"]]
+    name, arguments = words[0].rsplit(b"/", 1)[-1], words[1:]
+    taken = None
+    if stdin_open and handover.is_plain(name, arguments):
+        code, data, ended = handover.deliver(name, arguments)
+        if code is not None:
+            return code
+        if data or ended:
+            taken = data, ended
+    from pysendmail.command.main import run
+
+    return run(name, arguments, stdin_open, taken)
 
 
 def _open_missing_descriptors() -> bool:
@@ -43,10 +56,10 @@ def _open_missing_descriptors() -> bool:
     stdin_open = True
     for descriptor in range(3):
         try:
-            os.fstat(descriptor)
+            posix.fstat(descriptor)
         except OSError:
-            os.open("/dev/null", os.O_RDWR)  # takes the lowest free number, which is this one
-            os.set_inheritable(descriptor, True)
+            posix.open("/dev/null", posix.O_RDWR)  # takes the lowest free number, which is this one
+            posix.set_inheritable(descriptor, True)
             if descriptor == 0:
                 stdin_open = False
     return stdin_open
@@ -57,6 +70,10 @@ def _judge(error: BaseException) -> tuple[int, bytes]:
 
     What is in variables stays out of the line, since it may be secret.
     """
+    import errno
+
+    # What the system may have more of at another time.
+    scarce = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ENOSPC, errno.EDQUOT)
     trace = error.__traceback__
     where = "start"
     while trace is not None:
@@ -66,7 +83,7 @@ def _judge(error: BaseException) -> tuple[int, bytes]:
     if isinstance(error, ImportError):  # its files are just being replaced, or cannot be opened
         return 75, f"sendmail: a part of the program cannot be loaded ({kind} at {where}); try later\n".encode()
     if isinstance(error, OSError):
-        reason = os.strerror(error.errno) if error.errno else kind
+        reason = posix.strerror(error.errno) if error.errno else kind
         text = f"sendmail: the operating system refused something: {reason} ({where})\n"
-        return 75 if error.errno in _SCARCE else 71, text.encode("utf-8", "replace")
+        return 75 if error.errno in scarce else 71, text.encode("utf-8", "replace")
     return 70, f"sendmail: internal error ({kind} at {where}); nothing more was done, please report it\n".encode()

@@ -4,13 +4,19 @@ Nothing among them costs milliseconds.
 """
 
 import pathlib
+import re
+import shutil
+import socket
 import subprocess
 import sys
+import threading
 
 import pytest
 
+from pysendmail import wire
 from pysendmail.queue.sqlite import SqliteStore
 from pysendmail.queue.values import Select
+from tests.conftest import Installed, skip
 from tests.imports import COLD, ROOT, modules, package_imports
 from tests.smarthost import Smarthost, make_authority
 
@@ -52,6 +58,7 @@ pysendmail.delivery.tls_context
 pysendmail.delivery.tls_files
 pysendmail.entry
 pysendmail.errors
+pysendmail.handover
 pysendmail.log
 pysendmail.message
 pysendmail.message.address
@@ -71,6 +78,7 @@ pysendmail.smtp.outcome
 pysendmail.smtp.reply
 pysendmail.smtp.sasl
 pysendmail.smtp.transaction
+pysendmail.wire
 """.split()
 
 # The modules of ours that put one message into a queue which is there already.
@@ -98,6 +106,7 @@ pysendmail.delivery.link
 pysendmail.delivery.session
 pysendmail.entry
 pysendmail.errors
+pysendmail.handover
 pysendmail.log
 pysendmail.message
 pysendmail.message.address
@@ -129,7 +138,11 @@ pysendmail.smtp.outcome
 pysendmail.smtp.reply
 pysendmail.smtp.sasl
 pysendmail.smtp.transaction
+pysendmail.wire
 """.split()
+
+# All that handing a message over to a daemon loads, ours and others: what a bare interpreter has loaded comes free.
+HANDED_OVER = "_socket gc pysendmail pysendmail.entry pysendmail.handover pysendmail.wire".split()
 
 # Runs the command, and at its end, however it comes, writes which modules were loaded and the exit code.
 PROBE = """
@@ -138,14 +151,14 @@ bare = set(sys.modules)
 root, report, *sys.argv[1:] = sys.argv[1:]
 sys.argv[0] = "sendmail"
 sys.path.insert(0, root)
-import os
-leave = os._exit
+import posix
+leave = posix._exit
 def tell(code):
     names = sorted(set(sys.modules) - bare)
-    file = os.open(report, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    os.write(file, " ".join([str(code), *names]).encode())
+    file = posix.open(report, posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC, 0o600)
+    posix.write(file, " ".join([str(code), *names]).encode())
     leave(code)
-os._exit = tell
+posix._exit = tell
 from pysendmail import entry
 try:
     tell(entry.main() or 0)
@@ -163,10 +176,10 @@ print(*sorted(set(sys.modules) - bare))
 """
 
 
-def python(program: str, *arguments: str, stdin: bytes = b"", home: str = "/nonexistent") -> str:
+def python(program: str, *arguments: str, stdin: bytes = b"", home: str = "/nonexistent", **environ: str) -> str:
     """Run a program as the installed command runs, without site-packages and without the caller's environment."""
     command = [sys.executable, "-I", "-S", "-c", program, *arguments]
-    done = subprocess.run(command, input=stdin, capture_output=True, env={"HOME": home}, timeout=60, check=False)
+    done = subprocess.run(command, input=stdin, capture_output=True, env={"HOME": home, **environ}, timeout=60, check=False)
     assert done.stderr == b"", done.stderr.decode()
     return done.stdout.decode()
 
@@ -250,6 +263,81 @@ def test_putting_a_message_into_the_queue_loads_exactly_the_listed_modules(tmp_p
     finally:
         store.close()
     assert addresses == [[b"bob@example.net"], [b"bob@example.net"]]
+
+
+def test_handing_over_to_a_daemon_loads_next_to_nothing(tmp_path: pathlib.Path) -> None:
+    with Counter(tmp_path / "pysendmail" / "submit.sock") as daemon:
+        report = tmp_path / "report"
+        message = b"To: bob@example.net\n\ntext\n"
+        python(PROBE, str(ROOT), str(report), "-t", "-i", stdin=message, XDG_RUNTIME_DIR=str(tmp_path))
+    assert report.read_text().split() == ["0", *HANDED_OVER]
+    assert daemon.taken == [([b"sendmail", b"-t", b"-i"], message)]
+
+
+def test_handing_over_costs_little_more_than_the_bare_interpreter(installed: Installed, tmp_path: pathlib.Path) -> None:
+    if shutil.which("valgrind") is None:
+        skip("valgrind is not installed")
+    with Counter(tmp_path / "pysendmail" / "submit.sock") as daemon:
+        environ = {"XDG_RUNTIME_DIR": str(tmp_path), "PATH": "/usr/bin:/bin"}
+        bare = instructions([installed.python, "-I", "-S", "-c", "pass"], b"", environ)
+        command = [installed.python, "-IS", installed.sendmail, "-i", "-f", "a@example.org", "bob@example.net"]
+        ours = instructions(command, b"Subject: x\n\n" + b"0123456789abcde\n" * 128, environ)
+    assert len(daemon.taken) == 1
+    assert ours <= 1.3 * bare, (ours, bare)
+
+
+def instructions(command: list[str], text: bytes, environ: dict[str, str]) -> int:
+    """Count the instructions that a command takes; they repeat, whatever else the machine does."""
+    tool = ["valgrind", "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"]
+    done = subprocess.run([*tool, *command], input=text, env=environ, capture_output=True, timeout=120, check=True)
+    found = re.search(rb"I +refs: +([\d,]+)", done.stderr)
+    assert found is not None, done.stderr
+    return int(found[1].replace(b",", b""))
+
+
+class Counter:
+    """Take messages as a daemon does, say yes to each, and keep them with the words of the command."""
+
+    def __init__(self, path: pathlib.Path) -> None:
+        path.parent.mkdir(exist_ok=True)
+        self.taken: list[tuple[list[bytes], bytes]] = []
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(path))
+        self._listener.listen()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+
+    def __enter__(self) -> "Counter":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._thread.join(60)
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                line, _ = self._listener.accept()
+            except OSError:
+                return
+            with line:
+                self._take(line)
+
+    def _take(self, line: socket.socket) -> None:
+        decoder = wire.Decoder()
+        words: list[bytes] = []
+        text = b""
+        while data := line.recv(65536):
+            for kind, content in decoder.feed(data):
+                if kind == ord(wire.REQUEST):
+                    words = content.split(b"\0")[1:]
+                elif kind == ord(wire.DATA):
+                    text += content
+                elif kind == ord(wire.END) and int.from_bytes(content, "big") == len(text):
+                    self.taken.append((words, text))
+                    line.sendall(wire.frame(wire.EXIT, b"\0"))
+                    return
 
 
 def send(folder: pathlib.Path, *arguments: str) -> list[str]:

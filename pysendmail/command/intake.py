@@ -10,6 +10,7 @@ from pysendmail.message.header import Field, HeaderReader
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
 _PIECE = 262144
 _DOT_LINES = (b".\n", b".\r\n")
@@ -27,29 +28,54 @@ class Message:
         self.notes = notes
 
 
-def read_message(descriptor: int, ignore_dots: bool) -> Message:
+class Intake:
+    """A message that comes in piece by piece; `total` octets of it have come.
+
+    `memory` and `folders` are as in BodyWriter.
+    """
+
+    __slots__ = ("_in_header", "_reader", "_writer", "total")
+
+    def __init__(self, **room: "Any") -> None:
+        self.total = 0
+        self._reader = HeaderReader()
+        self._writer = BodyWriter(**room)
+        self._in_header = True
+
+    def feed(self, data: bytes) -> None:
+        """Take the next octets, cut anywhere. Raises DataError, or TempFail for a full disk."""
+        self.total += len(data)
+        if not self._in_header:
+            self._writer.feed(data)
+        elif self._reader.feed(data):
+            self._in_header = False
+            self._writer.feed(self._reader.rest)
+
+    def finish(self, drop_final_dot: bool = False) -> Message:
+        """Return the whole message; a last line that is a lone dot goes if `drop_final_dot`. Raises as `feed`."""
+        reader = self._reader
+        if self._in_header:
+            reader.finish()
+            self._writer.feed(reader.rest)
+        body = self._writer.finish(drop_final_dot)
+        notes = [f"removed before the header: {len(reader.removed)} mbox line(s)"] if reader.removed else []
+        return Message(reader.fields, body, not self.total, notes)
+
+
+def read_message(descriptor: int, ignore_dots: bool, taken: "tuple[bytes, bool] | None" = None) -> Message:
     """Read a message. Raises NoInput, InputError, DataError, or TempFail for a full disk.
 
     Without `ignore_dots` a line of a lone dot ends a message from a terminal; elsewhere it does so only as the very
-    last line.
+    last line. `taken` is what was read before, and whether that was all.
     """
-    reader = HeaderReader()
-    writer = BodyWriter()
-    in_header = True
-    total = 0
-    for data in _pieces(descriptor, ignore_dots):
-        total += len(data)
-        if not in_header:
-            writer.feed(data)
-        elif reader.feed(data):
-            in_header = False
-            writer.feed(reader.rest)
-    if in_header:
-        reader.finish()
-        writer.feed(reader.rest)
-    body = writer.finish(drop_final_dot=not ignore_dots)
-    notes = [f"removed before the header: {len(reader.removed)} mbox line(s)"] if reader.removed else []
-    return Message(reader.fields, body, not total, notes)
+    intake = Intake()
+    data, ended = taken or (b"", False)
+    if data:
+        intake.feed(data)
+    if not ended:
+        for data in _pieces(descriptor, ignore_dots):
+            intake.feed(data)
+    return intake.finish(drop_final_dot=not ignore_dots)
 
 
 def _pieces(descriptor: int, ignore_dots: bool) -> "Iterator[bytes]":

@@ -16,15 +16,18 @@ if TYPE_CHECKING:
 _NOT_OFFERED = {"smtp": "SMTP on standard input (-bs)", "daemon": "a daemon (-bd, -bD, -bl)"}
 
 
-def run(name: bytes, arguments: list[bytes], stdin_open: bool) -> int:
-    """Do what the command line asks for and return the exit code. `name` is the last part of argv[0]."""
+def run(name: bytes, arguments: list[bytes], stdin_open: bool, taken: "tuple[bytes, bool] | None" = None) -> int:
+    """Do what the command line asks for and return the exit code.
+
+    `name` is the last part of argv[0]; `taken` is what was read of standard input already, and whether that was all.
+    """
     program = name.decode("ascii", "replace") if name in (b"mailq", b"newaliases") else "sendmail"
     quiet = False
     try:
         _tame()
         options = parse(arguments, name)
         quiet = options.errors == "q"
-        return _dispatch(options, program, stdin_open)
+        return _dispatch(options, program, stdin_open, taken)
     except errors.Failure as failure:
         if not quiet:
             complain(program, str(failure))
@@ -33,12 +36,12 @@ def run(name: bytes, arguments: list[bytes], stdin_open: bool) -> int:
         return failure.exit_code
 
 
-def _dispatch(options: "Options", program: str, stdin_open: bool) -> int:
+def _dispatch(options: "Options", program: str, stdin_open: bool, taken: "tuple[bytes, bool] | None") -> int:
     mode = options.mode
     if mode == "deliver":
         from pysendmail.command.submit import submit
 
-        return submit(options, program, stdin_open)
+        return submit(options, program, stdin_open, taken)
     if mode in _NOT_OFFERED:
         raise errors.Unavailable(f"{_NOT_OFFERED[mode]} is not offered by this release")
     from pysendmail.command import modes

@@ -29,8 +29,13 @@ if TYPE_CHECKING:
 _NOTES = 20  # what a message may add to the log for being odd
 
 
-def submit(options: "Options", program: str, stdin_open: bool) -> int:
-    """Read, prepare and deliver one message; return the exit code. Raises Failure when nothing was sent to anybody."""
+def submit(
+    options: "Options", program: str, stdin_open: bool, taken: "tuple[bytes, bool] | None" = None
+) -> int:
+    """Read, prepare and deliver one message; return the exit code. Raises Failure when nothing was sent to anybody.
+
+    `taken` is what was read of standard input already, and whether that was all.
+    """
     if not options.extract and not options.recipients:
         raise errors.UsageError("no recipients in the arguments (-t takes them from the header)")
     if not stdin_open:
@@ -39,7 +44,7 @@ def submit(options: "Options", program: str, stdin_open: bool) -> int:
     file = configuration(options, caller)
     started = monotonic()
     try:
-        message = read_message(0, options.ignore_dots)
+        message = read_message(0, options.ignore_dots, taken)
     except errors.Failure as failure:
         _log_unread(file, options, caller, failure)
         raise
