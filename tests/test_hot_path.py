@@ -34,6 +34,7 @@ OF_THE_QUEUE = {"_functools", "_sqlite3", "fcntl"}
 ORDINARY = """
 pysendmail
 pysendmail.command
+pysendmail.command.compose
 pysendmail.command.console
 pysendmail.command.identity
 pysendmail.command.intake
@@ -85,6 +86,7 @@ pysendmail.wire
 QUEUED = """
 pysendmail
 pysendmail.command
+pysendmail.command.compose
 pysendmail.command.console
 pysendmail.command.identity
 pysendmail.command.intake

@@ -10,9 +10,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pysendmail.config.accounts import Account
 
+NO_UID = -1  # no user has it
+
 
 class Caller:
-    """The user who runs the command; `login` and `gecos` are of the password file, a uid without a name is a login too.
+    """The user who calls; `login` and `gecos` are of the password file, a uid without a name is a login too.
 
     `home` is $HOME, which only finds the caller's own configuration, else the password file's folder, else empty.
     """
@@ -20,17 +22,35 @@ class Caller:
     __slots__ = ("gecos", "home", "login", "uid")
 
     def __init__(self) -> None:
-        self.uid = os.getuid()
-        folder = ""
+        """Take the user who runs this process."""
+        self._look_up(os.getuid())
+        home = os.environ.get("HOME", "")
+        if home.startswith("/"):
+            self.home = home
+
+    @classmethod
+    def of(cls, uid: int) -> "Caller":
+        """Return the user of a uid as the password file knows him; nothing of this process goes into it."""
+        caller = cls.__new__(cls)
+        caller._look_up(uid)
+        return caller
+
+    @classmethod
+    def of_nobody(cls) -> "Caller":
+        """Return who stands for a peer of the loopback listener: he has no uid, and a name that shows it."""
+        caller = cls.__new__(cls)
+        caller.uid, caller.login, caller.gecos, caller.home = NO_UID, b"nobody", b"", ""
+        return caller
+
+    def _look_up(self, uid: int) -> None:
+        self.uid = uid
         try:
-            entry = pwd.getpwuid(self.uid)
+            entry = pwd.getpwuid(uid)
         except KeyError:
-            self.login, self.gecos = str(self.uid).encode(), b""
+            self.login, self.gecos, self.home = str(uid).encode(), b"", ""
         else:
             self.login, self.gecos = os.fsencode(entry.pw_name), os.fsencode(entry.pw_gecos)
-            folder = entry.pw_dir
-        home = os.environ.get("HOME", "")
-        self.home = home if home.startswith("/") else folder
+            self.home = entry.pw_dir
 
 
 def mail_domain(account: "Account") -> bytes:

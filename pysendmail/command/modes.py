@@ -59,11 +59,13 @@ def _run_queue(options: "Options", program: str) -> int:
 
 def _queue_account(options: "Options") -> "Account | None":
     """Return the account if it has a queue, None if it has none or if nothing is configured."""
+    from pysendmail.command.compose import choose_account
     from pysendmail.command.identity import Caller
-    from pysendmail.command.submit import choose_account, configuration
+    from pysendmail.command.submit import configuration
 
+    caller = Caller()
     try:
-        account = choose_account(configuration(options, Caller()), options, None)[0]
+        account = choose_account(configuration(options, caller), options, caller, None)[0]
     except errors.NoConfig:
         return None
     return account if account.queue is not None else None
@@ -71,14 +73,16 @@ def _queue_account(options: "Options") -> "Account | None":
 
 def _check_aliases(options: "Options", program: str) -> int:
     """Read the alias file of the account and let its errors speak. No file to read is no error."""
+    from pysendmail.command.compose import aliases_of, choose_account
     from pysendmail.command.identity import Caller
-    from pysendmail.command.submit import aliases_of, choose_account, configuration
+    from pysendmail.command.submit import configuration
 
+    caller = Caller()
     try:
-        file = configuration(options, Caller())
+        file = configuration(options, caller)
     except errors.NoConfig:
         return 0
-    known = aliases_of(choose_account(file, options, None)[0])
+    known = aliases_of(choose_account(file, options, caller, None)[0])
     if known is not None:
         known.check()
     return 0
@@ -86,11 +90,12 @@ def _check_aliases(options: "Options", program: str) -> int:
 
 def _verify(options: "Options", program: str) -> int:
     """Print for each address where it would go and through which account."""
+    from pysendmail.command.compose import aliases_of, choose_account
     from pysendmail.command.identity import Caller, mail_domain
-    from pysendmail.command.submit import aliases_of, choose_account, configuration
+    from pysendmail.command.submit import configuration
 
     caller = Caller()
-    account, reason = choose_account(configuration(options, caller), options, None)
+    account, reason = choose_account(configuration(options, caller), options, caller, None)
     if not options.recipients:
         raise errors.UsageError("-bv needs an address to verify")
     from pysendmail.message.recipients import Recipients, from_arguments

@@ -55,9 +55,11 @@ class Submitted:
         self.now = now
         self.tag = tag
 
-    def entry(self, recipients: list[QueuedRecipient]) -> Entry:
-        """Return the entry that holds the message for these recipients."""
+    def entry(self, recipients: list[QueuedRecipient] | None = None) -> Entry:
+        """Return the entry that holds the message for these recipients, or for all of them."""
         parcel = self.parcel
+        if recipients is None:
+            recipients = [QueuedRecipient(one, self.orcpt(one), self.notify(one)) for one in parcel.recipients]
         return Entry(
             self.qid,
             self.uid,
@@ -72,6 +74,16 @@ class Submitted:
             envid=parcel.envid,
             tag=self.tag,
         )
+
+    def notify(self, recipient: bytes) -> bytes | None:
+        """Return when a recipient's fate is to be reported (RFC 3461)."""
+        parcel = self.parcel
+        return parcel.notify if parcel.each is None else parcel.each[recipient][0]
+
+    def orcpt(self, recipient: bytes) -> bytes | None:
+        """Return a recipient's original address (RFC 3461), None if nobody gave one."""
+        each = self.parcel.each
+        return None if each is None else each[recipient][1]
 
     @property
     def header(self) -> bytes:
@@ -91,8 +103,7 @@ class Submitted:
 
 def commit(store: "Store", submitted: Submitted) -> None:
     """Put the whole message into the queue."""
-    notify = submitted.parcel.notify
-    store.add(submitted.entry([QueuedRecipient(address, None, notify) for address in submitted.parcel.recipients]))
+    store.add(submitted.entry())
 
 
 def keep_rest(store: "Store", submitted: Submitted, report: "Report", settings: Settings, now: float) -> bool:
@@ -123,9 +134,10 @@ def _verdicts(
     at = verdict.Circumstances(now, int.from_bytes(os.urandom(2), "big") / 65536, report.relay)
     judged = []
     for number, outcome in enumerate(report.outcomes):
+        address = outcome.recipient
         recipient = Recipient(
-            0, number, outcome.recipient, None, submitted.parcel.notify, ACTIVE, QUEUED, now, 0, False, now, now, 0.0,
-            "", "", "", "",
+            0, number, address, submitted.orcpt(address), submitted.notify(address), ACTIVE, QUEUED, now, 0, False, now,
+            now, 0.0, "", "", "", "",
         )  # fmt: skip
         judged.append(verdict.judge(message, recipient, outcome, settings, at))
     return judged
@@ -136,7 +148,7 @@ def _queued(judged: "Verdict") -> QueuedRecipient:
     result = judged.result
     return QueuedRecipient(
         judged.recipient.address,
-        None,
+        judged.recipient.orcpt,
         judged.recipient.notify,
         state=result.state,
         due=result.due,

@@ -1,10 +1,11 @@
 """Deliver the message on standard input now, and tell the truth by the exit code."""
 
 import os
-from time import localtime, monotonic, time
+from time import monotonic, time
 
 from pysendmail import errors
 from pysendmail.command import console, result
+from pysendmail.command.compose import choose_account, compose, intake_lines, log_tag
 from pysendmail.command.identity import Caller, forbid_core_dumps, mail_domain
 from pysendmail.command.intake import Message, read_message
 from pysendmail.config import accounts, credentials, reader
@@ -12,21 +13,16 @@ from pysendmail.delivery import interruption
 from pysendmail.delivery.deliver import Parcel, deliver
 from pysendmail.delivery.session import Route
 from pysendmail.log import Log, printable, queue_id
-from pysendmail.message.address import parse_sender
-from pysendmail.message.facts import Facts
-from pysendmail.message.prepare import Prepared, header_from, prepare
 from pysendmail.smtp.outcome import FAILED, SENT, Outcome
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pysendmail.command.compose import Composed
     from pysendmail.command.queueing import Submitted
     from pysendmail.config.accounts import Account
-    from pysendmail.config.aliases import Aliases
     from pysendmail.config.reader import File
     from pysendmail.delivery.deliver import Report
     from pysendmail.options import Options
-
-_NOTES = 20  # what a message may add to the log for being odd
 
 
 def submit(
@@ -48,10 +44,10 @@ def submit(
     except errors.Failure as failure:
         _log_unread(file, options, caller, failure)
         raise
-    account, reason = choose_account(file, options, message)
-    submission = _Submission(options, caller, file, account, started)
+    chosen = choose_account(file, options, caller, message)
+    submission = _Submission(options, caller, file, chosen[0], started)
     try:
-        return submission.run(message, program, reason)
+        return submission.run(message, program, chosen)
     except errors.Failure as failure:
         submission.log_failure(failure)
         raise
@@ -65,29 +61,10 @@ def configuration(options: "Options", caller: Caller) -> "File":
     return reader.load(name, uid=caller.uid, home=caller.home)
 
 
-def choose_account(file: "File", options: "Options", message: Message | None) -> "tuple[Account, str]":
-    """Choose by -a, by -f, by the From field, or take the default; return the account and the reason."""
-    sender = None
-    if options.sender:
-        mailbox = parse_sender(options.sender)[0]
-        sender = mailbox.address if mailbox is not None else None
-    shown = header_from(message.fields) if message is not None else None
-    return accounts.choose(file, account=options.account, sender=sender, header_from=shown)
-
-
-def aliases_of(account: "Account") -> "Aliases | None":
-    """Return the aliases that hold for the account, None without an alias file. Raises ConfigError."""
-    if not account.aliases:
-        return None
-    from pysendmail.config import aliases
-
-    return aliases.load(account.aliases)
-
-
 def _log_unread(file: "File", options: "Options", caller: Caller, failure: errors.Failure) -> None:
     """Write to the log of the account that would hold why there is no message."""
     try:
-        account, _ = choose_account(file, options, None)
+        account, _ = choose_account(file, options, caller, None)
     except errors.Failure:
         return  # the system log gets the line
     _Submission(options, caller, file, account, monotonic()).log_failure(failure)
@@ -98,9 +75,7 @@ class _Submission:
 
     __slots__ = ("_account", "_caller", "_file", "_log", "_now", "_options", "_qid", "_started")
 
-    def __init__(
-        self, options: "Options", caller: Caller, file: "File", account: "Account", started: float
-    ) -> None:
+    def __init__(self, options: "Options", caller: Caller, file: "File", account: "Account", started: float) -> None:
         self._file = file
         self._options = options
         self._caller = caller
@@ -108,8 +83,7 @@ class _Submission:
         self._started = started
         self._now = time()
         self._qid = queue_id(self._now, os.getpid())
-        tag = printable(options.tag or b"", 64).replace(" ", "_") or "pysendmail"
-        self._log = Log(account.syslog, account.logfile, tag)
+        self._log = Log(account.syslog, account.logfile, log_tag(options))
 
     def note(self, part: str, text: str, warning: bool = False) -> None:
         """Write a line of the log about this message."""
@@ -120,30 +94,21 @@ class _Submission:
         self.note("submit", f"fatal: uid={self._caller.uid}: {printable(str(failure))}", warning=True)
         failure.logged = True
 
-    def run(self, message: Message, program: str, reason: str) -> int:
+    def run(self, message: Message, program: str, chosen: "tuple[Account, str]") -> int:
         account, options = self._account, self._options
-        if message.empty and not account.allow_empty:
-            raise errors.DataError("the input is empty; nothing was sent (allow_empty on would send it)")
-        prepared = self._prepare(message)
-        self._log_intake([*account.notes, *message.notes, *prepared.notes], prepared, reason)
-        parcel = Parcel(
-            prepared.fields,
-            message.body,
-            prepared.sender or account.null_sender or b"",
-            prepared.recipients,
-            options.notify or account.dsn_notify,
-            options.ret or account.dsn_return,
-            options.envid,
-        )
-        if account.queue is not None and (options.delivery or account.delivery) != "i" and not prepared.bad:
+        composed = compose(options, self._caller, self._file, message, now=self._now, qid=self._qid, chosen=chosen)
+        for part, text in intake_lines(composed, options, self._caller.uid):
+            self.note(part, text)
+        parcel = composed.parcel
+        if account.queue is not None and (options.delivery or account.delivery) != "i" and not composed.bad:
             return self._queue(parcel)
         intake = monotonic() - self._started
         secret = credentials.find(account, home=self._caller.home or None, environ=os.environ, tty=True)
         report = deliver(parcel, Route(account, secret, console.show if options.verbose else None))
-        if account.queue is not None and not prepared.bad and self._keep_rest(parcel, report, program):
+        if account.queue is not None and not composed.bad and self._keep_rest(parcel, report, program):
             result.record(self._log, self._qid, parcel, report, intake, self._now, left=True)
             return 0
-        self._add_skipped(report, prepared)
+        _add_skipped(report, composed)
         code = result.exit_code(report.outcomes)
         try:
             result.record(self._log, self._qid, parcel, report, intake, self._now)
@@ -200,54 +165,9 @@ class _Submission:
             tag=self._log.tag,
         )
 
-    def _prepare(self, message: Message) -> Prepared:
-        account, options = self._account, self._options
-        known = aliases_of(account)
-        offset = localtime(self._now).tm_gmtoff // 60
-        facts = Facts(
-            login=self._caller.login,
-            gecos=self._caller.gecos,
-            maildomain=mail_domain(account),
-            now=self._now,
-            utc_offset=offset,
-            unique=f"{self._qid}.{os.urandom(6).hex()}".encode(),
-            privacy=account.privacy,
-            sender=options.sender if account.allow_from_override else account.sender,
-            full_name=options.full_name,
-            account_from=account.sender,
-            account_full_name=account.from_full_name,
-            sender_from_header=options.read_envelope_from or account.sender_from_header,
-            set_from_header=account.set_from_header,
-            set_date_header=account.set_date_header,
-            set_msgid_header=account.set_msgid_header,
-            undisclosed_recipients=account.undisclosed_recipients,
-        )
-        return prepare(
-            message.fields,
-            facts,
-            extract=options.extract,
-            arguments=options.recipients,
-            extract_minus_args=account.extract_minus_args,
-            bad_recipients_skip=account.bad_recipients == "skip",
-            expand=known.expand if known is not None else None,
-            hops=options.hops or 0,
-        )
 
-    def _log_intake(self, notes: list[str], prepared: Prepared, reason: str) -> None:
-        sender = printable(prepared.sender, 320)
-        self.note("pickup", f"uid={self._caller.uid} from=<{sender}>")
-        identity = next((field.value for field in prepared.fields if field.name == b"message-id"), b"")
-        self.note("cleanup", f"message-id={printable(identity, 320)}")
-        for text in notes[:_NOTES]:
-            self.note("cleanup", f"note: {printable(text)}")
-        if len(notes) > _NOTES:
-            self.note("cleanup", f"note: {len(notes) - _NOTES} more of the kind")
-        for ignored in self._options.ignored:
-            self.note("pickup", f"note: ignored {printable(ignored, 64)}")
-        self.note("pickup", f"note: account: {printable(reason)}")
-
-    def _add_skipped(self, report: "Report", prepared: Prepared) -> None:
-        """Report the recipients that are no addresses among those that were refused."""
-        for text, why in prepared.bad:
-            reason = f"no mail address: {why}".encode()
-            report.outcomes.append(Outcome(text, FAILED, errors.DataError.exit_code, "5.1.3", reason, ""))
+def _add_skipped(report: "Report", composed: "Composed") -> None:
+    """Report the recipients that are no addresses among those that were refused."""
+    for text, why in composed.bad:
+        reason = f"no mail address: {why}".encode()
+        report.outcomes.append(Outcome(text, FAILED, errors.DataError.exit_code, "5.1.3", reason, ""))

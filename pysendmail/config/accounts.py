@@ -88,14 +88,14 @@ class Account:
     user: bytes | None
     warn: float | None
 
-    def __init__(self, file: File, section: Section) -> None:
+    def __init__(self, file: File, section: Section, uid: int | None = None) -> None:
         self.name = section.name
         self.place = file.place
         self._section = section
         words = section.words
         for word, default in _PLAIN:
             setattr(self, word, words[word][0] if word in words else default)
-        self.sender = _sender_of(file, section)
+        self.sender = _sender_of(file, section, uid)
         timeout = words.get("timeout", (None,))[0]
         self.timeout_written = isinstance(timeout, float)
         self.timeout = timeout if isinstance(timeout, float) else _TIMEOUT
@@ -183,33 +183,39 @@ def named(section: Section) -> str:
 
 
 def choose(
-    file: File, *, account: bytes | None = None, sender: bytes | None = None, header_from: bytes | None = None
+    file: File,
+    *,
+    account: bytes | None = None,
+    sender: bytes | None = None,
+    header_from: bytes | None = None,
+    uid: int | None = None,
 ) -> tuple[Account, str]:
     """Choose the account for a message; return it with the reason.
 
-    `account` is the name given with -a, `sender` the address of -f, `header_from` that of the From field. Raises
-    ConfigError if there is no such account, no default, or if the account contradicts itself.
+    `account` is the name given with -a, `sender` the address of -f, `header_from` that of the From field; `uid` is
+    the caller's, None for that of this process. Raises ConfigError if there is no such account, no default, or if the
+    account contradicts itself.
     """
     if account is not None:
         section = file.accounts.get(account.decode("latin-1"))
         if section is None:
             raise ConfigError(f"there is no account of the name given with -a{_known_names(file)}", file.place)
-        return Account(file, section), f"{named(section)}, named by -a"
+        return Account(file, section, uid), f"{named(section)}, named by -a"
     sections = list(file.accounts.values())
     if len(sections) == 1:
-        return Account(file, sections[0]), f"{named(sections[0])}, the only one"
+        return Account(file, sections[0], uid), f"{named(sections[0])}, the only one"
     from pysendmail.config.senders import best
 
-    senders = [_from_of(file, section) for section in sections]
+    senders = [_from_of(file, section, uid) for section in sections]
     for address, origin in ((sender, "the envelope sender"), (header_from, "the From field")):
         index = best(senders, address) if address else None
         if index is not None:
-            return Account(file, sections[index]), f"{named(sections[index])}, whose from fits {origin}"
+            return Account(file, sections[index], uid), f"{named(sections[index])}, whose from fits {origin}"
     section = file.accounts.get("default")
     if section is None:
         hint = 'write "account default : NAME"' if sections else "host is the least it needs"
         raise ConfigError(f"it has no default account; {hint}", file.place)
-    return Account(file, section), "the default account"
+    return Account(file, section, uid), "the default account"
 
 
 def _known_names(file: File) -> str:
@@ -218,13 +224,13 @@ def _known_names(file: File) -> str:
     return f" (it has {', '.join(names)})" if names else ""
 
 
-def _sender_of(file: File, section: Section) -> bytes | None:
+def _sender_of(file: File, section: Section, uid: int | None) -> bytes | None:
     """Return the address of `from`, None for a pattern."""
-    value = _from_of(file, section)
+    value = _from_of(file, section, uid)
     return None if value is None or values.is_pattern(value) else value
 
 
-def _from_of(file: File, section: Section) -> bytes | None:
+def _from_of(file: File, section: Section, uid: int | None) -> bytes | None:
     """Return the address or pattern of `from`, with %U, %H and %M filled in. Raises ConfigError."""
     value, line = section.words.get("from", (None, 0))
     if not isinstance(value, bytes) or section.words.get("auto_from", (False,))[0]:
@@ -233,7 +239,7 @@ def _from_of(file: File, section: Section) -> bytes | None:
         return value
     place = file.at(line)
     try:
-        return values.sender(_filled(value.decode("latin-1"), place, "from"))
+        return values.sender(_filled(value.decode("latin-1"), place, "from", uid))
     except values.Expected:
         raise ConfigError("from: with the names of this machine and user it is no mail address", place) from None
 
@@ -241,17 +247,17 @@ def _from_of(file: File, section: Section) -> bytes | None:
 def _greeting(text: str, place: str) -> str | None:
     """Fill in %H and %M in the name for EHLO. Raises ConfigError."""
     try:
-        return values.greeting(_filled(text, place, "domain"))
+        return values.greeting(_filled(text, place, "domain", None))
     except values.Expected:
         raise ConfigError("domain: with the name of this machine it is no host name", place) from None
 
 
-def _filled(text: str, place: str, word: str) -> str:
+def _filled(text: str, place: str, word: str, uid: int | None) -> str:
     """Put in the caller's login for %U, the machine's name for %H, and /etc/mailname for %M. Raises ConfigError."""
     if "%C" in text:
         raise ConfigError(f"{word}: %C is not offered, since it asks the network; write the name", place)
     if "%U" in text:
-        text = text.replace("%U", _login(place, word))
+        text = text.replace("%U", _login(place, word, os.getuid() if uid is None else uid))
     if "%H" in text:
         text = text.replace("%H", os.uname().nodename)
     if "%M" in text:
@@ -262,13 +268,13 @@ def _filled(text: str, place: str, word: str) -> str:
     return text
 
 
-def _login(place: str, word: str) -> str:
+def _login(place: str, word: str, uid: int) -> str:
     import pwd
 
     try:
-        return pwd.getpwuid(os.getuid()).pw_name
+        return pwd.getpwuid(uid).pw_name
     except KeyError:
-        raise ConfigError(f"{word}: %U needs a name for uid {os.getuid()}", place) from None
+        raise ConfigError(f"{word}: %U needs a name for uid {uid}", place) from None
 
 
 def mailname() -> bytes | None:

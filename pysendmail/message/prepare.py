@@ -61,19 +61,20 @@ def prepare(
     bad_recipients_skip: bool = False,
     expand: "Expand | None" = None,
     hops: int = 0,
+    given: Recipients | None = None,
 ) -> Prepared:
     """Find the envelope of a message and repair its header.
 
     `extract` takes recipients from the header (-t), `arguments` are further ones, or with extract_minus_args those to
-    leave out. `expand` gives the mailboxes behind an alias, None for what is none; `hops` are what the caller counted (-h).
-    Raises errors.UsageError without any
-    recipient, errors.DataError for an address that is none and for a message that goes round in circles.
+    leave out; `given` are all of them, if they are known already. `expand` gives the mailboxes behind an alias, None for
+    what is none; `hops` are what the caller counted (-h). Raises errors.UsageError without any recipient,
+    errors.DataError for an address that is none and for a message that goes round in circles.
     """
     _refuse_loop(fields, hops)
     notes: list[str] = []
     block = resent_block(fields)
     lists = _address_lists(fields, extract, notes)
-    recipients = Recipients(facts.maildomain, bad_recipients_skip, expand)
+    recipients = given or Recipients(facts.maildomain, bad_recipients_skip, expand)
     if extract:
         from_header(fields, lists, block, recipients, notes)
     if extract and extract_minus_args:

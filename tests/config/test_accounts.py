@@ -271,7 +271,7 @@ account default : home
 
 
 def chosen(text: bytes, **given: bytes | None) -> tuple[str, str]:
-    found, reason = accounts.choose(reader.parse(text, "conf"), **given)
+    found, reason = accounts.choose(reader.parse(text, "conf"), **given)  # type: ignore[arg-type]
     return found.name, reason
 
 

@@ -1,0 +1,177 @@
+"""From what a caller wants and the message he gives to an account and a parcel; whoever accepts messages does it here.
+
+Nothing here asks the process who calls: the command and the daemon say so, and get the same parcel.
+"""
+
+import os
+from time import localtime
+
+from pysendmail import errors
+from pysendmail.command.identity import mail_domain
+from pysendmail.config import accounts
+from pysendmail.delivery.deliver import Parcel
+from pysendmail.log import printable
+from pysendmail.message.address import parse_sender
+from pysendmail.message.facts import Facts
+from pysendmail.message.prepare import header_from, prepare
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pysendmail.command.envelope import Envelope
+    from pysendmail.command.identity import Caller
+    from pysendmail.command.intake import Message
+    from pysendmail.config.accounts import Account
+    from pysendmail.config.aliases import Aliases
+    from pysendmail.config.reader import File
+    from pysendmail.message.prepare import Prepared
+    from pysendmail.options import Options
+
+_NOTES = 20  # what a message may add to the log for being odd
+
+
+class Composed:
+    """A submission that is ready: its account and why it was taken, the parcel, and what the log has to know.
+
+    `sender` is the reverse-path before the word null_sender; `from_address` is that of the From field, None without one;
+    `bad` are recipients that were skipped, as (text, reason); `notes` are for the log.
+    """
+
+    __slots__ = ("account", "bad", "from_address", "notes", "parcel", "reason", "sender")
+
+    def __init__(self, account: "Account", reason: str, parcel: Parcel, prepared: "Prepared", notes: list[str]) -> None:
+        self.account = account
+        self.reason = reason
+        self.parcel = parcel
+        self.sender = prepared.sender
+        self.from_address = prepared.from_address
+        self.bad = prepared.bad
+        self.notes = notes
+
+
+def compose(
+    options: "Options",
+    caller: "Caller",
+    file: "File",
+    message: "Message",
+    *,
+    now: float,
+    qid: str,
+    envelope: "Envelope | None" = None,
+    received: bool = False,
+    chosen: "tuple[Account, str] | None" = None,
+    aliases: "Callable[[Account], Aliases | None] | None" = None,
+) -> Composed:
+    """Return what leaves for a message. Raises Failure, and then nothing may leave.
+
+    `envelope` is that of an SMTP session, which alone gives sender and recipients. `received` puts a Received field on
+    top. `chosen` is what choose_account returned, if it was asked; `aliases` finds the aliases of an account.
+    """
+    account, reason = chosen or choose_account(file, options, caller, message, envelope)
+    if message.empty and not account.allow_empty:
+        raise errors.DataError("the input is empty; nothing was sent (allow_empty on would send it)")
+    known = (aliases or aliases_of)(account)
+    expand = known.expand if known is not None else None
+    facts = _facts(options, caller, account, now, qid, envelope)
+    if envelope is None:
+        prepared = prepare(
+            message.fields,
+            facts,
+            extract=options.extract,
+            arguments=options.recipients,
+            extract_minus_args=account.extract_minus_args,
+            bad_recipients_skip=account.bad_recipients == "skip",
+            expand=expand,
+            hops=options.hops or 0,
+        )
+        each = None
+    else:
+        prepared, each = envelope.prepare(message.fields, facts, account, expand, options.hops or 0)
+    if received:
+        from pysendmail.command.received import received_field
+
+        prepared.fields.insert(0, received_field(account, qid, facts))
+    parcel = Parcel(
+        prepared.fields,
+        message.body,
+        prepared.sender or account.null_sender or b"",
+        prepared.recipients,
+        options.notify or account.dsn_notify,
+        options.ret or account.dsn_return,
+        options.envid,
+        each,
+    )
+    return Composed(account, reason, parcel, prepared, [*account.notes, *message.notes, *prepared.notes])
+
+
+def choose_account(
+    file: "File",
+    options: "Options",
+    caller: "Caller",
+    message: "Message | None",
+    envelope: "Envelope | None" = None,
+) -> "tuple[Account, str]":
+    """Choose by -a, by the sender, by the From field, or take the default; return the account and the reason."""
+    text = options.sender if envelope is None else envelope.sender
+    sender = None
+    if text:
+        mailbox = parse_sender(text)[0]
+        sender = mailbox.address if mailbox is not None else None
+    shown = header_from(message.fields) if message is not None else None
+    return accounts.choose(file, account=options.account, sender=sender, header_from=shown, uid=caller.uid)
+
+
+def aliases_of(account: "Account") -> "Aliases | None":
+    """Return the aliases that hold for the account, None without an alias file. Raises ConfigError."""
+    if not account.aliases:
+        return None
+    from pysendmail.config import aliases
+
+    return aliases.load(account.aliases)
+
+
+def log_tag(options: "Options") -> str:
+    """Return the tag of the log's lines about a message."""
+    return printable(options.tag or b"", 64).replace(" ", "_") or "pysendmail"
+
+
+def intake_lines(composed: Composed, options: "Options", uid: int) -> list[tuple[str, str]]:
+    """Return what the log says of a message that came in, as (part, text without the id)."""
+    fields = composed.parcel.fields
+    found = [field.value for field in fields if field.name == b"message-id"] if isinstance(fields, list) else []
+    lines = [
+        ("pickup", f"uid={uid} from=<{printable(composed.sender, 320)}>"),
+        ("cleanup", f"message-id={printable(found[0] if found else b'', 320)}"),
+    ]
+    notes = composed.notes
+    lines += [("cleanup", f"note: {printable(text)}") for text in notes[:_NOTES]]
+    if len(notes) > _NOTES:
+        lines.append(("cleanup", f"note: {len(notes) - _NOTES} more of the kind"))
+    lines += [("pickup", f"note: ignored {printable(ignored, 64)}") for ignored in options.ignored]
+    lines.append(("pickup", f"note: account: {printable(composed.reason)}"))
+    return lines
+
+
+def _facts(
+    options: "Options", caller: "Caller", account: "Account", now: float, qid: str, envelope: "Envelope | None"
+) -> Facts:
+    sender = options.sender if envelope is None else envelope.sender
+    return Facts(
+        login=caller.login,
+        gecos=caller.gecos,
+        maildomain=mail_domain(account),
+        now=now,
+        utc_offset=localtime(now).tm_gmtoff // 60,
+        unique=f"{qid}.{os.urandom(6).hex()}".encode(),
+        privacy=account.privacy,
+        sender=sender if account.allow_from_override else account.sender,
+        full_name=options.full_name,
+        account_from=account.sender,
+        account_full_name=account.from_full_name,
+        sender_from_header=options.read_envelope_from or account.sender_from_header,
+        set_from_header=account.set_from_header,
+        set_date_header=account.set_date_header,
+        set_msgid_header=account.set_msgid_header,
+        undisclosed_recipients=account.undisclosed_recipients,
+    )
