@@ -52,6 +52,7 @@ pysendmail.delivery.connect
 pysendmail.delivery.deliver
 pysendmail.delivery.interruption
 pysendmail.delivery.link
+pysendmail.delivery.parcel
 pysendmail.delivery.security
 pysendmail.delivery.session
 pysendmail.delivery.tls
@@ -92,20 +93,15 @@ pysendmail.command.identity
 pysendmail.command.intake
 pysendmail.command.main
 pysendmail.command.queueing
-pysendmail.command.result
 pysendmail.command.submit
 pysendmail.config
 pysendmail.config.accounts
-pysendmail.config.credentials
 pysendmail.config.reader
 pysendmail.config.values
 pysendmail.config.words
 pysendmail.delivery
-pysendmail.delivery.connect
-pysendmail.delivery.deliver
 pysendmail.delivery.interruption
-pysendmail.delivery.link
-pysendmail.delivery.session
+pysendmail.delivery.parcel
 pysendmail.entry
 pysendmail.errors
 pysendmail.handover
@@ -118,7 +114,6 @@ pysendmail.message.fixups
 pysendmail.message.header
 pysendmail.message.prepare
 pysendmail.message.recipients
-pysendmail.message.render
 pysendmail.message.sender
 pysendmail.options
 pysendmail.queue
@@ -133,13 +128,6 @@ pysendmail.queue.states
 pysendmail.queue.store
 pysendmail.queue.trouble
 pysendmail.queue.values
-pysendmail.smtp
-pysendmail.smtp.client
-pysendmail.smtp.extensions
-pysendmail.smtp.outcome
-pysendmail.smtp.reply
-pysendmail.smtp.sasl
-pysendmail.smtp.transaction
 pysendmail.wire
 """.split()
 

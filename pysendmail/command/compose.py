@@ -9,7 +9,7 @@ from time import localtime
 from pysendmail import errors
 from pysendmail.command.identity import mail_domain
 from pysendmail.config import accounts
-from pysendmail.delivery.deliver import Parcel
+from pysendmail.delivery.parcel import Parcel
 from pysendmail.log import printable
 from pysendmail.message.address import parse_sender
 from pysendmail.message.facts import Facts

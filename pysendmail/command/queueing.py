@@ -12,7 +12,8 @@ from pysendmail.queue.values import Entry, Message, QueuedRecipient, Recipient
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pysendmail.config.accounts import Account
-    from pysendmail.delivery.deliver import Parcel, Report
+    from pysendmail.delivery.deliver import Report
+    from pysendmail.delivery.parcel import Parcel
     from pysendmail.queue.store import Store
     from pysendmail.queue.verdict import Verdict
 

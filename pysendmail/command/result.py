@@ -8,7 +8,8 @@ from pysendmail.smtp.outcome import DEFERRED, FAILED, SENT, UNCERTAIN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pysendmail.delivery.deliver import Parcel, Report
+    from pysendmail.delivery.deliver import Report
+    from pysendmail.delivery.parcel import Parcel
     from pysendmail.smtp.outcome import Outcome
 
 # The most specific permanent failure tells most to the caller.

@@ -4,16 +4,13 @@ import os
 from time import monotonic, time
 
 from pysendmail import errors
-from pysendmail.command import console, result
+from pysendmail.command import console
 from pysendmail.command.compose import choose_account, compose, intake_lines, log_tag
 from pysendmail.command.identity import Caller, forbid_core_dumps, mail_domain
 from pysendmail.command.intake import Message, read_message
-from pysendmail.config import accounts, credentials, reader
+from pysendmail.config import accounts, reader
 from pysendmail.delivery import interruption
-from pysendmail.delivery.deliver import Parcel, deliver
-from pysendmail.delivery.session import Route
 from pysendmail.log import Log, printable, queue_id
-from pysendmail.smtp.outcome import FAILED, SENT, Outcome
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,6 +19,7 @@ if TYPE_CHECKING:
     from pysendmail.config.accounts import Account
     from pysendmail.config.reader import File
     from pysendmail.delivery.deliver import Report
+    from pysendmail.delivery.parcel import Parcel
     from pysendmail.options import Options
 
 
@@ -99,9 +97,18 @@ class _Submission:
         composed = compose(options, self._caller, self._file, message, now=self._now, qid=self._qid, chosen=chosen)
         for part, text in intake_lines(composed, options, self._caller.uid):
             self.note(part, text)
-        parcel = composed.parcel
         if account.queue is not None and (options.delivery or account.delivery) != "i" and not composed.bad:
-            return self._queue(parcel)
+            return self._queue(composed.parcel)
+        return self._deliver(composed, program)
+
+    def _deliver(self, composed: "Composed", program: str) -> int:
+        """Deliver now; whom that leaves goes into the queue if there is one."""
+        from pysendmail.command import result
+        from pysendmail.config import credentials
+        from pysendmail.delivery.deliver import deliver
+        from pysendmail.delivery.session import Route
+
+        account, options, parcel = self._account, self._options, composed.parcel
         intake = monotonic() - self._started
         secret = credentials.find(account, home=self._caller.home or None, environ=os.environ, tty=True)
         report = deliver(parcel, Route(account, secret, console.show if options.verbose else None))
@@ -119,7 +126,7 @@ class _Submission:
             console.complain(program, f"internal error ({type(error).__name__}) in telling the outcome; please report it")
         return code
 
-    def _queue(self, parcel: Parcel) -> int:
+    def _queue(self, parcel: "Parcel") -> int:
         """Commit the whole message; in the background mode somebody is left behind to deliver it."""
         from pysendmail.command import queueing
 
@@ -134,8 +141,10 @@ class _Submission:
             leave_runner(self._account, self._file, self._qid)
         return 0
 
-    def _keep_rest(self, parcel: Parcel, report: "Report", program: str) -> bool:
+    def _keep_rest(self, parcel: "Parcel", report: "Report", program: str) -> bool:
         """Queue whom the first attempt has left; tell whether there was anybody, and room for him."""
+        from pysendmail.smtp.outcome import FAILED, SENT
+
         if all(outcome.state in (SENT, FAILED) for outcome in report.outcomes):
             return False
         from pysendmail.command import queueing
@@ -151,7 +160,7 @@ class _Submission:
                 console.complain(program, str(failure))
             return False
 
-    def _submitted(self, parcel: Parcel) -> "Submitted":
+    def _submitted(self, parcel: "Parcel") -> "Submitted":
         from pysendmail.command.queueing import Submitted
 
         config = "" if self._options.config is None else os.path.abspath(os.fsdecode(self._options.config))
@@ -168,6 +177,8 @@ class _Submission:
 
 def _add_skipped(report: "Report", composed: "Composed") -> None:
     """Report the recipients that are no addresses among those that were refused."""
+    from pysendmail.smtp.outcome import FAILED, Outcome
+
     for text, why in composed.bad:
         reason = f"no mail address: {why}".encode()
         report.outcomes.append(Outcome(text, FAILED, errors.DataError.exit_code, "5.1.3", reason, ""))

@@ -12,8 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from pysendmail.message.body import Body
-    from pysendmail.message.header import Field
+    from pysendmail.delivery.parcel import Parcel
     from pysendmail.smtp.client import Client
     from pysendmail.smtp.transaction import Transaction
 
@@ -23,35 +22,6 @@ ROUNDS = 4  # times of `timeout` that connecting, greeting, TLS and AUTH may tak
 _FEWEST = 100  # recipients that every server takes in one transaction (RFC 5321 section 4.5.3.1.8)
 # Postfix knows four words for what became of a recipient; for an uncertain one the text says the rest.
 _WORDS = {SENT: "sent", DEFERRED: "deferred", FAILED: "bounced", UNCERTAIN: "deferred"}
-
-
-class Parcel:
-    """What is to be delivered: a prepared header, a body, the envelope, and the DSN parameters of RFC 3461.
-
-    `fields` may be all of them in one piece, as a queue keeps them. `each` is as in Mail.
-    """
-
-    __slots__ = ("body", "each", "envid", "fields", "notify", "recipients", "ret", "reverse_path")
-
-    def __init__(
-        self,
-        fields: "list[Field] | bytes",
-        body: "Body",
-        reverse_path: bytes,
-        recipients: list[bytes],
-        notify: bytes | None = None,
-        ret: bytes | None = None,
-        envid: bytes | None = None,
-        each: "dict[bytes, tuple[bytes | None, bytes | None]] | None" = None,
-    ) -> None:
-        self.fields = fields
-        self.body = body
-        self.reverse_path = reverse_path
-        self.recipients = recipients
-        self.notify = notify
-        self.ret = ret
-        self.envid = envid
-        self.each = each
 
 
 class Report:
@@ -68,7 +38,7 @@ class Report:
         self.transfer_time = 0.0
 
 
-def deliver(parcel: Parcel, route: Route) -> Report:
+def deliver(parcel: "Parcel", route: Route) -> Report:
     """Deliver `parcel` in as many transactions as the server needs. Raises nothing that a recipient's outcome can say."""
     report = Report()
     started = monotonic()
@@ -95,7 +65,7 @@ def deliver(parcel: Parcel, route: Route) -> Report:
     return report
 
 
-def make_mail(parcel: Parcel, client: "Client") -> Mail:
+def make_mail(parcel: "Parcel", client: "Client") -> Mail:
     """Give the message the form that the server can take."""
     offered = client.extensions
     form = render(
@@ -121,7 +91,7 @@ def make_mail(parcel: Parcel, client: "Client") -> Mail:
 
 def send_all(
     session: Session,
-    parcel: Parcel,
+    parcel: "Parcel",
     mail: Mail,
     settle: "Callable[[Transaction], None]",
     reopen: "Callable[[], Client]",

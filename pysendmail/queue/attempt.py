@@ -7,7 +7,8 @@ this message: only trouble with the connection, or with the queue itself, concer
 from time import monotonic
 
 from pysendmail import errors
-from pysendmail.delivery.deliver import Parcel, envelope_line, make_mail, send_all
+from pysendmail.delivery.deliver import envelope_line, make_mail, send_all
+from pysendmail.delivery.parcel import Parcel
 from pysendmail.message.body import Body
 from pysendmail.queue import states
 from pysendmail.queue.settle import settle

@@ -7,7 +7,7 @@ import pytest
 
 from pysendmail.config import accounts, reader
 from pysendmail.delivery import connect, deliver, interruption, link, session
-from pysendmail.delivery.deliver import Parcel
+from pysendmail.delivery.parcel import Parcel
 from pysendmail.delivery.session import Route
 from pysendmail.message import header
 from pysendmail.message.body import BodyWriter
