@@ -140,7 +140,9 @@ def _verdicts(
             0, number, address, submitted.orcpt(address), submitted.notify(address), ACTIVE, QUEUED, now, 0, False, now,
             now, 0.0, "", "", "", "",
         )  # fmt: skip
-        judged.append(verdict.judge(message, recipient, outcome, settings, at))
+        verdict_ = verdict.judge(message, recipient, outcome, settings, at)
+        verdict_.result.code = outcome.exit_code
+        judged.append(verdict_)
     return judged
 
 
@@ -158,4 +160,5 @@ def _queued(judged: "Verdict") -> QueuedRecipient:
         dsn=result.dsn,
         relay=result.relay,
         tried=result.tried,
+        code=result.code,
     )

@@ -187,9 +187,12 @@ class Attempt:
         now, chance = self._round.clock(), 0.0
         if any([outcome.state != SENT for outcome in outcomes]):
             self._all_sent, chance = False, self._round.chance()
-        at = Circumstances(now, chance, self._session.relay, self._dsn_offered)
         passed = monotonic() - self._started
         age = max(0.0, now - passed - self._setup - self._item.message.created)
+        session = self._session
+        at = Circumstances(
+            now, chance, session.relay, self._dsn_offered, tls=session.tls_facts, times=(age, self._setup, passed)
+        )
         settle(self._round, self._lane, self._item.message, pairs, at, (age, 0.0, self._setup, passed))
 
     def _hold(self, failure: errors.Failure) -> None:
@@ -206,6 +209,8 @@ class Attempt:
         self._waiting.clear()
         if results:
             self._round.enter(results, [])
+            if message.awaited:
+                self._round.tell()
             self._write(f"warning: {reply}", warning=True)
 
     def _write(self, text: str, warning: bool = False) -> None:

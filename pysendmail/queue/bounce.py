@@ -61,7 +61,7 @@ def notices(
         to = _addressee(message, about, settings)
         if to:
             entry = _report(kind, to, message, about, stored, settings, now)
-            made.append(Notice(entry, [(message.id, verdict.recipient.number) for verdict in about]))
+            made.append(Notice(entry, [(message.id, each.recipient.number) for each in about], failure=kind == FAILED))
     return made
 
 

@@ -32,9 +32,14 @@ _TAKE = "UPDATE recipient SET origin = state, state = 4, owner = ? WHERE message
 _REPORT = (
     "UPDATE recipient SET state = ?1, origin = ?2, due = ?3, attempts = attempts + ?4, warned = warned OR ?5,"
     " first_tried = CASE WHEN ?4 AND first_tried = 0 THEN ?6 ELSE first_tried END,"
-    " last_tried = CASE WHEN ?4 THEN ?6 ELSE last_tried END, done = ?7, reply = ?8, dsn = ?9, relay = ?10, owner = 0"
-    " WHERE message = ?11 AND number = ?12 AND state = 4 AND owner = ?13"
+    " last_tried = CASE WHEN ?4 THEN ?6 ELSE last_tried END, done = ?7, reply = ?8, dsn = ?9, relay = ?10, owner = 0,"
+    " code = ?11 WHERE message = ?12 AND number = ?13 AND state = 4 AND owner = ?14"
 )
+_NOTE = (
+    "INSERT INTO journey SELECT NULL, m.qid, m.uid, ?, r.address, ?, ?, ?, ?, ?, ?, ?, ? FROM recipient r"
+    " JOIN message m ON m.id = r.message WHERE r.message = ? AND r.number = ?"
+)
+_IS_AWAITED = f"SELECT 1 FROM message WHERE id = ? AND flags & {schema.AWAITED}"
 
 
 class Claims:
@@ -100,7 +105,8 @@ class Claims:
         def work(db: "Connection") -> list[tuple[int, int]]:
             accepted = [(r.message, r.number) for r in results if _report(db, number, r)]
             for notice in notices:
-                if set(notice.about) <= set(accepted):
+                notice.entered = set(notice.about) <= set(accepted) and not _is_told_otherwise(db, notice)
+                if notice.entered:
                     insert(db, notice.entry)
             for message in {message for message, _ in accepted}:
                 drop_if_done(db, message)
@@ -266,15 +272,24 @@ def _report(db: "Connection", owner: int, result: Result) -> bool:
     if result.state == HELD:
         origin = CODES[result.origin] if result.origin in WAITING else _origin(db, result)
     ended = result.tried if result.state in (SENT, FAILED) else 0.0
+    state, who = CODES[result.state], (result.message, result.number)
+    reply, dsn, relay = schema.text(result.reply[:REPLY_LIMIT]), schema.text(result.dsn), schema.text(result.relay)
     changed = db.execute(
         _REPORT,
         (
-            CODES[result.state], origin, result.due, result.attempted, result.warned, result.tried, ended,
-            schema.text(result.reply[:REPLY_LIMIT]), schema.text(result.dsn), schema.text(result.relay), result.message,
-            result.number, owner,
+            state, origin, result.due, result.attempted, result.warned, result.tried, ended, reply, dsn, relay, result.code,
+            *who, owner,
         ),
     )  # fmt: skip
-    return changed.rowcount == 1
+    if changed.rowcount != 1:
+        return False
+    db.execute(_NOTE, (result.tried, state, relay, schema.text(result.tls), dsn, reply, *result.times, *who))
+    return True
+
+
+def _is_told_otherwise(db: "Connection", notice: "Notice") -> bool:
+    """Tell whether the report is of a failure of which somebody is told who waits for the answer."""
+    return notice.failure and db.execute(_IS_AWAITED, notice.about[0][:1]).fetchone() is not None
 
 
 def _origin(db: "Connection", result: Result) -> int:

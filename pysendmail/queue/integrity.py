@@ -124,9 +124,9 @@ def _faults_of_recipient(row: "tuple[Any, ...]", owners: "dict[int, str]") -> "I
         yield f"the state before {STATES[state - 1]} is {origin!r}, which cannot be"
     if state == CODES[ACTIVE] and row[16] not in owners:
         yield "it is active, and nobody has the lease"
-    if row[19] is None:
+    if row[20] is None:
         yield "there is no such message"
-    elif row[18] != row[19]:
+    elif row[19] != row[20]:
         yield "it stands in another lane than its message"
 
 

@@ -188,6 +188,7 @@ class Lane:
         self._tell(failure, until - now, now)
         self._note_closed(until, str(failure), failure.status)
         self._round.give_back(back)
+        self._round.tell()
         if hopeless:
             from pysendmail.queue.overdue import give_up
 
@@ -201,6 +202,7 @@ class Lane:
         seconds = min(seconds, self.settings.schedule.longest)
         self._note_closed(self._round.clock() + seconds, "as many messages have left as the word rate permits", "4.4.5")
         self._round.give_back(back)
+        self._round.tell()
 
     def _shut(self) -> "list[Item] | None":
         """Close the lane and return what waits in it; None if it was closed before."""

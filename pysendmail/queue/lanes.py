@@ -2,7 +2,7 @@
 
 from pysendmail.queue import schema
 from pysendmail.queue.sqlite import lane_of
-from pysendmail.queue.values import Lane
+from pysendmail.queue.values import Lane, Outlook
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,19 +40,26 @@ def close_lane(
     database.write(work, durable=False)
 
 
+def outlook(database: "Database", now: float, horizon: float) -> list[Outlook]:
+    """See Store.outlook. The first and the last due time of each lane are the ends of an index."""
+    found = database.read(
+        "SELECT account, config, until, failures,"
+        " (SELECT min(due) FROM recipient WHERE lane = lane.id AND state <= 3),"
+        " (SELECT max(due) FROM recipient WHERE lane = lane.id AND state <= 3) FROM lane ORDER BY id"
+    )
+    return [
+        Outlook(
+            _text(account),
+            _text(config),
+            now if last > now + horizon else max(first, now),
+            until if now < until <= now + horizon else 0.0,
+            failures,
+        )
+        for account, config, until, failures, first, last in found
+        if first is not None
+    ]
+
+
 def next_due(database: "Database", now: float, horizon: float) -> float | None:
     """See Store.next_due."""
-    earliest: float | None = None
-    for lane, until in database.read("SELECT id, until FROM lane"):
-        first, last = database.read(
-            "SELECT (SELECT min(due) FROM recipient WHERE lane = ?1 AND state <= 3),"
-            " (SELECT max(due) FROM recipient WHERE lane = ?1 AND state <= 3)",
-            (lane,),
-        )[0]
-        if first is None:
-            continue
-        due = now if last > now + horizon else max(first, now)
-        if now < until <= now + horizon:
-            due = max(due, until)
-        earliest = due if earliest is None else min(earliest, due)
-    return earliest
+    return min([lane.at for lane in outlook(database, now, horizon)], default=None)

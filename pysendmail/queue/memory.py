@@ -5,8 +5,24 @@ from _thread import RLock
 
 from pysendmail import errors
 from pysendmail.queue import states
+from pysendmail.queue.matching import matches
 from pysendmail.queue.store import Damaged, LeaseLost, Store, Stored, StoredBody
-from pysendmail.queue.values import HORIZON, Counts, Item, Lane, Message, Recipient, Select, Steered
+from pysendmail.queue.values import (
+    AHEAD,
+    HORIZON,
+    LEG_AGE,
+    LEGS,
+    Counts,
+    Gauge,
+    Item,
+    Lane,
+    Leg,
+    Message,
+    Outlook,
+    Recipient,
+    Select,
+    Steered,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,6 +51,9 @@ class MemoryStore(Store):
         self._ids: dict[str, int] = {}
         self._recipients: dict[int, list[Recipient]] = {}
         self._lanes: dict[tuple[str, str], Lane] = {}
+        self._legs: list[Leg] = []
+        self._last_leg = 0
+        self._gauges: dict[str, list[Gauge]] = {}
         self._owners: dict[str, float] = {}
         self._enrolled: set[str] = set()
 
@@ -68,17 +87,17 @@ class MemoryStore(Store):
         body = entry.body
         message = Message(
             0, entry.qid, entry.uid, entry.sender, entry.account, entry.config, entry.created, len(entry.header), body.size,
-            body.eight_bit, body.nul, body.long_line, entry.ret, entry.envid, entry.tag, entry.bounce,
+            body.eight_bit, body.nul, body.long_line, entry.ret, entry.envid, entry.tag, entry.bounce, entry.awaited,
         )  # fmt: skip
         recipients = []
         for number, new in enumerate(entry.recipients):
             if new.state not in states.FIRST:
                 raise errors.SoftwareError(f"no recipient enters the queue as {new.state}")
             origin = states.QUEUED if new.state == states.HELD else ""
-            due = entry.created if new.due is None else new.due
+            due = (entry.created - AHEAD if entry.awaited else entry.created) if new.due is None else new.due
             one = Recipient(
                 0, number, new.address, new.orcpt, new.notify, new.state, origin, due, new.attempts, False, new.tried,
-                new.tried, 0.0, new.reply[:_LIMIT], new.dsn, new.relay, "",
+                new.tried, 0.0, new.reply[:_LIMIT], new.dsn, new.relay, "", new.code,
             )  # fmt: skip
             recipients.append(one)
         return message, text, recipients
@@ -187,12 +206,25 @@ class MemoryStore(Store):
                     raise errors.SoftwareError(f"no attempt ends as {result.state}")
             mine = [(r, one) for r in results if (one := self._one(r.message, r.number)) is not None and one.owner == owner]
             accepted = [(r.message, r.number) for r, _ in mine]
-            self.add_many([notice.entry for notice in notices if set(notice.about) <= set(accepted)])
+            for notice in notices:
+                told = notice.failure and self._messages[notice.about[0][0]].awaited
+                notice.entered = set(notice.about) <= set(accepted) and not told
+            self.add_many([notice.entry for notice in notices if notice.entered])
             for result, one in mine:
                 _report(one, result)
+                self._note(one, result)
             for message in {message for message, _ in accepted}:
                 self._drop_if_done(message)
             return accepted
+
+    def _note(self, one: Recipient, result: "Result") -> None:
+        message = self._messages[one.message]
+        self._last_leg += 1
+        leg = Leg(
+            self._last_leg, message.qid, message.uid, result.tried, one.address, result.state, result.relay, result.tls,
+            result.dsn, result.reply[:_LIMIT], *result.times,
+        )  # fmt: skip
+        self._legs.append(leg)
 
     def _one(self, message: int, number: int) -> Recipient | None:
         recipients = self._recipients.get(message, [])
@@ -252,13 +284,20 @@ class MemoryStore(Store):
         self.close_lane(account, config, 0.0, failures=0)
 
     def next_due(self, now: float, horizon: float = HORIZON) -> float | None:
+        return min([lane.at for lane in self.outlook(now, horizon)], default=None)
+
+    def outlook(self, now: float, horizon: float = HORIZON) -> list[Outlook]:
         with self._lock:
-            times = []
+            times: dict[tuple[str, str], list[float]] = {}
             for message, recipients in self._waiting(None, 0):
-                until = self._lanes[message.account, message.config].until
-                opens = until if now < until <= now + horizon else now
-                times += [max(opens, now if one.due > now + horizon else one.due) for one in recipients]
-            return min(times, default=None)
+                times.setdefault((message.account, message.config), []).extend([one.due for one in recipients])
+            found = []
+            for key, lane in self._lanes.items():
+                if key in times:
+                    due = now if max(times[key]) > now + horizon else max(now, min(times[key]))
+                    until = lane.until if now < lane.until <= now + horizon else 0.0
+                    found.append(Outlook(*key, due, until, lane.failures))
+            return found
 
     def expire(self, now: float, keepfailed: float) -> int:
         with self._lock:
@@ -273,8 +312,37 @@ class MemoryStore(Store):
                 self._drop_if_done(message)
             return number
 
-    def tidy(self) -> None:
-        pass
+    def tidy(self, now: float) -> None:
+        with self._lock:
+            newest = self._legs[-LEGS:]
+            self._legs = [leg for leg in newest if leg is newest[-1] or leg.at >= now - LEG_AGE]
+
+    # Answers that somebody waits for
+
+    def awaited(self) -> list[str]:
+        with self._lock:
+            return [message.qid for message in self._messages.values() if message.awaited]
+
+    def settle(self, qid: str, failed: "Iterable[int]", notices: "Iterable[Notice]" = (), *, drop: bool = False) -> bool:
+        with self._lock:
+            message = self._messages.get(self._ids.get(qid, 0))
+            if message is None or not message.awaited:
+                return True
+            recipients = self._recipients[message.id]
+            found = [one for one in recipients if one.state == states.FAILED]
+            others = [one for one in recipients if one.state not in (states.FAILED, *states.DONE)]
+            if {one.number for one in found} != set(failed) or (drop and others):
+                return False
+            notices = list(notices)
+            self.add_many([notice.entry for notice in notices])
+            for notice in notices:
+                notice.entered = True
+            message.awaited = False
+            if drop:
+                for one in found:
+                    _take_out(one, one.done)
+                self._drop_if_done(message.id)
+            return True
 
     # Seeing and steering
 
@@ -321,6 +389,19 @@ class MemoryStore(Store):
             messages = self._messages.values()
             oldest = min([message.created for message in messages], default=0.0)
             return Counts(len(messages), sum([message.size for message in messages]), oldest, tally)
+
+    def journey(self, qid: str | None = None, uid: int | None = None, after: int = 0, limit: int = 1000) -> list[Leg]:
+        with self._lock:
+            found = [leg for leg in self._legs if leg.id > after and qid in (None, leg.qid) and uid in (None, leg.uid)]
+            return found[:limit]
+
+    def publish(self, process: str, values: dict[str, str], now: float) -> None:
+        with self._lock:
+            self._gauges[process] = [Gauge(process, name, value, now) for name, value in sorted(values.items())]
+
+    def gauges(self) -> list[Gauge]:
+        with self._lock:
+            return [gauge for _, gauges in sorted(self._gauges.items()) for gauge in gauges]
 
     def hold(self, select: Select) -> Steered:
         return self._steer(select, states.sources("hold"), _hold)
@@ -372,31 +453,6 @@ def _copy(value: "T") -> "T":
     return copy
 
 
-def matches(select: Select | None, message: Message, one: Recipient) -> bool:
-    """Tell whether a recipient is meant."""
-    if select is None:
-        return True
-    wanted = (
-        (select.uid, message.uid),
-        (select.tag, message.tag),
-        (select.account, message.account),
-        (select.config, message.config),
-    )
-    return (
-        all([value is None or value == found for value, found in wanted])
-        and (select.qids is None or message.qid in select.qids)
-        and (select.sender is None or _contains(message.sender, select.sender, b""))
-        and (select.recipient is None or _contains(one.address, select.recipient, None))
-        and (select.created_before is None or message.created < select.created_before)
-        and (select.states is None or one.state in select.states)
-        and not any([matches(other, message, one) for other in select.excluded])
-    )
-
-
-def _contains(address: bytes, pattern: bytes, alone: bytes | None) -> bool:
-    return address == alone if pattern == alone else pattern.lower() in address.lower()
-
-
 def _hold(one: Recipient) -> None:
     one.origin, one.state = one.state, states.HELD
 
@@ -418,6 +474,7 @@ def _report(one: Recipient, result: "Result") -> None:
     one.warned = one.warned or result.warned
     one.reply, one.dsn, one.relay = result.reply[:_LIMIT], result.dsn, result.relay
     one.done = result.tried if result.state in (states.SENT, states.FAILED) else 0.0
+    one.code = result.code
     if result.attempted:
         one.attempts += 1
         one.first_tried = one.first_tried or result.tried

@@ -36,7 +36,8 @@ _COUNTED = {
 class Round:
     """The state of a round; all of it may be used from any thread.
 
-    clock: seconds since the epoch. chance: random numbers from 0 up to 1. log: for what concerns no account.
+    clock: seconds since the epoch. chance: random numbers from 0 up to 1. log: for what concerns no account. tell: says
+    that there is news of a message for whose answers somebody waits.
     """
 
     def __init__(
@@ -48,8 +49,10 @@ class Round:
         clock: "Callable[[], float]",
         chance: "Callable[[], float]",
         log: "Log",
+        tell: "Callable[[], None]" = lambda: None,
     ) -> None:
         self.store = store
+        self.tell = tell
         self.owner = owner
         self.due_only = due_only
         self.clock = clock
@@ -154,7 +157,7 @@ class Round:
                 name = _COUNTED[result.state]
                 setattr(report, name, getattr(report, name) + 1)
             report.repeated += repeated
-            report.reports += len([notice for notice in notices if set(notice.about) <= accepted])
+            report.reports += len([notice for notice in notices if notice.entered])
         return repeated
 
     def count_message(self) -> None:

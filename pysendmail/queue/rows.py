@@ -21,7 +21,7 @@ MESSAGE = (
 )
 RECIPIENT = (
     "r.message, r.number, r.address, r.orcpt, r.notify, r.state, r.origin, r.due, r.attempts, r.warned, r.first_tried,"
-    " r.last_tried, r.done, r.reply, r.dsn, r.relay, r.owner, r.seal"
+    " r.last_tried, r.done, r.reply, r.dsn, r.relay, r.owner, r.code, r.seal"
 )
 _WIDTH = MESSAGE.count(",") + 1
 SOURCE = "message m JOIN lane l ON l.id = m.lane JOIN recipient r ON r.message = m.id"
@@ -37,14 +37,14 @@ def message(row: "tuple[Any, ...]") -> Message:
     return Message(
         row[0], row[1], row[2], row[3], _text(row[4]), _text(row[5]), row[6], row[7], row[8],
         bool(flags & schema.EIGHT_BIT), bool(flags & schema.NUL), bool(flags & schema.LONG_LINE), row[10], row[11], row[12],
-        bool(flags & schema.BOUNCE),
+        bool(flags & schema.BOUNCE), bool(flags & schema.AWAITED),
     )  # fmt: skip
 
 
 def message_is_sound(row: "tuple[Any, ...]") -> bool:
     """Tell whether the columns are what was once written."""
     try:
-        return bool(seal_message(*row[1:6], *row[7:12]) == row[13])
+        return bool(seal_message(*row[1:6], *row[7:9], row[9] & ~schema.AWAITED, *row[10:12]) == row[13])
     except (TypeError, ValueError, AttributeError):
         return False
 
@@ -53,14 +53,14 @@ def recipient(row: "tuple[Any, ...]", owners: "dict[int, str]") -> Recipient:
     """Make a recipient of his columns."""
     return Recipient(
         row[0], row[1], row[2], row[3], row[4], _NAMES[row[5]], _NAMES[row[6]], row[7], row[8], bool(row[9]), row[10],
-        row[11], row[12], row[13], row[14], row[15], owners.get(row[16], "") if row[16] else "",
+        row[11], row[12], row[13], row[14], row[15], owners.get(row[16], "") if row[16] else "", row[17],
     )  # fmt: skip
 
 
 def recipient_is_sound(row: "tuple[Any, ...]") -> bool:
     """Tell whether the columns are what was once written."""
     try:
-        return bool(schema.seal(*row[:5]) == row[17])
+        return bool(schema.seal(*row[:5]) == row[18])
     except (TypeError, ValueError):
         return False
 

@@ -164,7 +164,7 @@ class Runner:
             self._store.release(owner)
             if not round_.ending:
                 self._store.expire(self._clock(), self._keepfailed)
-                self._store.tidy()
+                self._store.tidy(self._clock())
         except errors.Failure as failure:
             round_.fail(failure)
 

@@ -6,6 +6,8 @@
 * recipient: one row a recipient, in the order of message and number, so that what belongs together lies together.
 * lane: one row for each account and configuration that messages came with, and until when it is closed.
 * owner: one row a runner, with the end of its lease.
+* journey: one row for each result of an attempt, the newest 20,000 or so, for those who ask what became of a message.
+* gauge: the figures that the daemon's processes show of themselves.
 * fence: see the store's way to fail a commit.
 
 The states are the numbers of states.CODES. Each index holds only the rows of the states that it serves, so that
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
     Step = Callable[[Connection], None]
 
-VERSION = 1
+VERSION = 2
 APPLICATION_ID = 0x70736D71  # "psmq"
 CHUNK = 1 << 20
 CHUNK_BITS = 20
@@ -71,7 +73,7 @@ CREATE TABLE recipient (
     reply TEXT NOT NULL,
     dsn TEXT NOT NULL,
     relay TEXT NOT NULL,
-    owner INTEGER NOT NULL,
+    owner INTEGER NOT NULL, code INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (message, number)
 ) WITHOUT ROWID;
 CREATE INDEX recipient_waiting ON recipient (lane, due) WHERE state <= 3;
@@ -92,15 +94,49 @@ CREATE TABLE owner (
     name TEXT NOT NULL UNIQUE,
     expires REAL NOT NULL
 );
-CREATE TABLE fence (number INTEGER NOT NULL);
-INSERT INTO fence VALUES (0);
 """
 
-MIGRATIONS: "Sequence[Step]" = ()
+_SINCE_2 = (
+    """CREATE INDEX message_awaited ON message (id) WHERE flags >= 16""",
+    """CREATE TABLE journey (
+    id INTEGER PRIMARY KEY,
+    qid TEXT NOT NULL,
+    uid INTEGER NOT NULL,
+    at REAL NOT NULL,
+    recipient BLOB NOT NULL,
+    state INTEGER NOT NULL,
+    relay TEXT NOT NULL,
+    tls TEXT NOT NULL,
+    dsn TEXT NOT NULL,
+    reply TEXT NOT NULL,
+    waiting REAL NOT NULL,
+    connecting REAL NOT NULL,
+    sending REAL NOT NULL
+)""",
+    """CREATE INDEX journey_qid ON journey (qid)""",
+    """CREATE TABLE gauge (
+    process TEXT NOT NULL,
+    name TEXT NOT NULL,
+    value TEXT NOT NULL,
+    at REAL NOT NULL,
+    PRIMARY KEY (process, name)
+) WITHOUT ROWID""",
+)
+TABLES += ";\n".join((*_SINCE_2, "CREATE TABLE fence (number INTEGER NOT NULL)", "INSERT INTO fence VALUES (0)", ""))
+
+
+def _to_2(db: "Connection") -> None:
+    # SQLite keeps the text of a table; above it stands as this command leaves it, so that a check finds no difference.
+    db.execute("ALTER TABLE recipient ADD COLUMN code INTEGER NOT NULL DEFAULT 0")
+    for command in _SINCE_2:
+        db.execute(command)
+
+
+MIGRATIONS: "Sequence[Step]" = (_to_2,)
 """Step n brings a file of version n + 1 to version n + 2."""
 
-# Flags of a message
-EIGHT_BIT, NUL, LONG_LINE, BOUNCE = 1, 2, 4, 8
+# Flags of a message. The last one is not under its seal, since it changes; and being the highest it makes an index.
+EIGHT_BIT, NUL, LONG_LINE, BOUNCE, AWAITED = 1, 2, 4, 8, 16
 
 
 def seal(*parts: "bytes | int | None") -> int:

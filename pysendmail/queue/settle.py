@@ -39,9 +39,14 @@ def settle(
             verdicts, reports = _with_reports(round_, message, verdicts, lane.settings, at)
     except Exception as error:  # a bug must not have a message sent again that the server has answered
         verdicts = [bare(message, recipient, outcome, at, str(internal(error))) for recipient, outcome in outcomes]
+    for (_, outcome), verdict in zip(outcomes, verdicts, strict=True):
+        result = verdict.result
+        result.code, result.tls, result.times = outcome.exit_code, at.tls, at.times
     repeated = 0
     try:
         repeated = round_.enter([verdict.result for verdict in verdicts], reports)
+        if message.awaited:
+            round_.tell()
     finally:
         _write(round_, lane, message, outcomes, verdicts, reports, at, delays)
         if repeated:
@@ -77,6 +82,8 @@ def _write(
     answers = outcome_lines(qid, [outcome for _, outcome in outcomes], at.relay or "none", times)
     round_.write_log(log, "smtp", answers, at.now)
     for notice in reports:
+        if not notice.entered:
+            continue
         kind = next(verdict.report for verdict in verdicts if (message.id, verdict.recipient.number) == notice.about[0])
         whom = "sender" if message.sender else "postmaster"
         line = f"{qid}: {whom} {_NAMES[kind]} notification: {notice.entry.qid}"
@@ -96,6 +103,8 @@ def _lines(
     lines = []
     if given_up:
         told = "returned to sender" if any([v.report == FAILED for v in given_up]) else "nobody is told"
+        if message.awaited:
+            told = "whoever waits for the answer is told"
         lines.append((f"{qid}: from=<{sender}>, status=expired, {told}", True))
     if held := [v for _, v in results if v.result.state == states.HELD]:
         lines.append((f"{qid}: from=<{sender}>, {len(held)} recipient(s) held", True))

@@ -11,7 +11,7 @@ from pysendmail.queue import schema
 from pysendmail.queue.database import PATIENCE, Database
 from pysendmail.queue.states import CODES, FIRST, HELD, QUEUED
 from pysendmail.queue.store import Damaged, Store, Stored, StoredBody
-from pysendmail.queue.values import HORIZON
+from pysendmail.queue.values import AHEAD, HORIZON
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,10 +22,13 @@ if TYPE_CHECKING:
     from pysendmail.queue.values import (
         Counts,
         Entry,
+        Gauge,
         Item,
         Lane,
+        Leg,
         Message,
         Notice,
+        Outlook,
         Problem,
         QueuedRecipient,
         Result,
@@ -163,15 +166,32 @@ class SqliteStore(Store):
 
         return lanes.next_due(self._database, now, horizon)
 
+    def outlook(self, now: float, horizon: float = HORIZON) -> "list[Outlook]":
+        from pysendmail.queue import lanes
+
+        return lanes.outlook(self._database, now, horizon)
+
     def expire(self, now: float, keepfailed: float) -> int:
         from pysendmail.queue import steering
 
         return steering.expire(self._database, now, keepfailed)
 
-    def tidy(self) -> None:
+    def tidy(self, now: float) -> None:
         from pysendmail.queue import tidying
 
-        tidying.tidy(self._database)
+        tidying.tidy(self._database, now)
+
+    # Answers that somebody waits for
+
+    def awaited(self) -> list[str]:
+        from pysendmail.queue import settling
+
+        return settling.awaited(self._database)
+
+    def settle(self, qid: str, failed: "Iterable[int]", notices: "Iterable[Notice]" = (), *, drop: bool = False) -> bool:
+        from pysendmail.queue import settling
+
+        return settling.settle(self._database, qid, set(failed), list(notices), drop)
 
     def listing(self, select: "Select | None" = None, after: int = 0) -> "Iterator[Item]":
         from pysendmail.queue import rows
@@ -187,6 +207,23 @@ class SqliteStore(Store):
         from pysendmail.queue import rows
 
         return rows.counts(self._database)
+
+    def journey(
+        self, qid: str | None = None, uid: int | None = None, after: int = 0, limit: int = 1000
+    ) -> "list[Leg]":
+        from pysendmail.queue import journeys
+
+        return journeys.journey(self._database, qid, uid, after, limit)
+
+    def publish(self, process: str, values: "dict[str, str]", now: float) -> None:
+        from pysendmail.queue import journeys
+
+        journeys.publish(self._database, process, values, now)
+
+    def gauges(self) -> "list[Gauge]":
+        from pysendmail.queue import journeys
+
+        return journeys.gauges(self._database)
 
     def hold(self, select: "Select") -> "Steered":
         from pysendmail.queue import steering
@@ -233,7 +270,7 @@ def insert(db: "Connection", entry: "Entry") -> None:
         schema.octets(entry.config),
         len(entry.header),
         entry.body.size,
-        flags(entry),
+        flags(entry) & ~schema.AWAITED,
         entry.ret,
         entry.envid,
     )
@@ -264,9 +301,9 @@ def insert(db: "Connection", entry: "Entry") -> None:
     if left or not entry.recipients:
         raise errors.SoftwareError("a message for the queue has no recipient, or another length than it says")
     db.executemany(
-        "INSERT INTO recipient VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, 0, ?, ?, ?, 0)",
+        "INSERT INTO recipient VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, 0, ?, ?, ?, 0, ?)",
         [
-            _recipient_row(message, lane, number, recipient, entry.created)
+            _recipient_row(message, lane, number, recipient, first_due(entry))
             for number, recipient in enumerate(entry.recipients)
         ],
     )
@@ -275,8 +312,13 @@ def insert(db: "Connection", entry: "Entry") -> None:
 def flags(entry: "Entry") -> int:
     """Return what is known of a message as bits."""
     body = entry.body
-    known = (body.eight_bit, body.nul, body.long_line, entry.bounce)
+    known = (body.eight_bit, body.nul, body.long_line, entry.bounce, entry.awaited)
     return sum(1 << bit for bit, is_so in enumerate(known) if is_so)
+
+
+def first_due(entry: "Entry") -> float:
+    """Return when those recipients are due who have no time of their own."""
+    return entry.created - AHEAD if entry.awaited else entry.created
 
 
 def seal_message(*parts: "str | bytes | int | None") -> int:
@@ -303,14 +345,14 @@ def _rows_of(entry: "Entry") -> "Iterator[bytes]":
     yield from body.chunks(schema.CHUNK)
 
 
-def _recipient_row(message: int, lane: int, number: int, new: "QueuedRecipient", created: float) -> "tuple[object, ...]":
+def _recipient_row(message: int, lane: int, number: int, new: "QueuedRecipient", due: float) -> "tuple[object, ...]":
     """Return the row of a new recipient. Raises SoftwareError for a state in which nobody enters a queue."""
     if new.state not in FIRST:
         raise errors.SoftwareError(f"no recipient enters the queue as {new.state}")
     sealed = schema.seal(message, number, new.address, new.orcpt, new.notify)
     origin = CODES[QUEUED] if new.state == HELD else 0
-    due = created if new.due is None else new.due
+    due = due if new.due is None else new.due
     return (
         message, number, new.address, new.orcpt, new.notify, sealed, lane, CODES[new.state], origin, due, new.attempts,
-        new.tried, new.tried, schema.text(new.reply[:REPLY_LIMIT]), schema.text(new.dsn), schema.text(new.relay),
+        new.tried, new.tried, schema.text(new.reply[:REPLY_LIMIT]), schema.text(new.dsn), schema.text(new.relay), new.code,
     )  # fmt: skip

@@ -27,7 +27,21 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from pysendmail.queue.values import Counts, Entry, Item, Lane, Message, Notice, Problem, Result, Select, Steered
+    from pysendmail.queue.values import (
+        Counts,
+        Entry,
+        Gauge,
+        Item,
+        Lane,
+        Leg,
+        Message,
+        Notice,
+        Outlook,
+        Problem,
+        Result,
+        Select,
+        Steered,
+    )
 
 
 class Damaged(errors.TempFail):
@@ -149,8 +163,9 @@ class Store:
     ) -> "list[tuple[int, int]]":
         """Commit, durably, what became of claimed recipients; return (message, number) of those accepted.
 
-        A result is accepted only while `owner` holds the lease. Reports enter the queue in the same commit. A message
-        whose recipients are all sent or removed is deleted.
+        A result is accepted only while `owner` holds the lease. Reports enter the queue in the same commit, and each
+        accepted result is noted as a leg of its message's journey. A message whose recipients are all sent or removed
+        is deleted.
         """
         raise NotImplementedError
 
@@ -187,12 +202,37 @@ class Store:
         """
         raise NotImplementedError
 
+    def outlook(self, now: float, horizon: float = HORIZON) -> "list[Outlook]":
+        """Return the lanes that have recipients who wait, each with when the first of them will be due.
+
+        What it costs grows with the number of lanes only.
+        """
+        raise NotImplementedError
+
     def expire(self, now: float, keepfailed: float) -> int:
         """Remove failed recipients that were kept for `keepfailed` seconds; return their number."""
         raise NotImplementedError
 
-    def tidy(self) -> None:
-        """Give disk space back, if much of it lies idle; for a runner that has nothing else to do."""
+    def tidy(self, now: float) -> None:
+        """Forget old legs of journeys, and give disk space back, if much of it lies idle; for a runner with nothing else
+        to do.
+        """
+        raise NotImplementedError
+
+    # Answers that somebody waits for (awaited.py)
+
+    def awaited(self) -> list[str]:
+        """Return the queue ids of the messages for whose answers somebody waits, in the order of arrival."""
+        raise NotImplementedError
+
+    def settle(self, qid: str, failed: "Iterable[int]", notices: "Iterable[Notice]" = (), *, drop: bool = False) -> bool:
+        """Let nobody wait for this message's answers any more, in one durable commit with the reports on its failures.
+
+        `failed` are the numbers of the recipients who have failed, as the caller knows them. With `drop` they are taken
+        out of the queue, since somebody was told. Returns False, and changes nothing, if others have failed as well, or
+        with `drop` if a recipient is left who may still be sent to: then the caller has to look again. A message for
+        which nobody waits, or that is gone, stays as it is.
+        """
         raise NotImplementedError
 
     # Seeing and steering
@@ -211,6 +251,23 @@ class Store:
 
     def counts(self) -> "Counts":
         """Count what is in the queue; sent and removed recipients of messages that are still there included."""
+        raise NotImplementedError
+
+    def journey(
+        self, qid: str | None = None, uid: int | None = None, after: int = 0, limit: int = 1000
+    ) -> "list[Leg]":
+        """Return up to `limit` legs of journeys with an id above `after`, the oldest first: of one message, of one user.
+
+        The newest 20,000 of the last 30 days are kept, those of messages that are gone as well.
+        """
+        raise NotImplementedError
+
+    def publish(self, process: str, values: "dict[str, str]", now: float) -> None:
+        """Show figures of a process of the daemon, in place of those it showed before. A crash may lose them."""
+        raise NotImplementedError
+
+    def gauges(self) -> "list[Gauge]":
+        """Return all figures that processes have shown of themselves, dead ones included."""
         raise NotImplementedError
 
     def hold(self, select: "Select") -> "Steered":

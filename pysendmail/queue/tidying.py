@@ -3,7 +3,7 @@
 import os
 from time import sleep, time
 
-from pysendmail.queue import leases
+from pysendmail.queue import journeys, leases
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,8 +17,9 @@ _PAUSE = 0.01  # seconds between two steps: who waits for the lock looks only no
 _OLD = 3600.0
 
 
-def tidy(database: "Database") -> None:
+def tidy(database: "Database", now: float) -> None:
     """See Store.tidy."""
+    journeys.trim(database, now)
     if database.read("SELECT 1 FROM lane WHERE NOT EXISTS (SELECT 1 FROM message WHERE lane = lane.id) LIMIT 1"):
         database.write(_drop_lanes, durable=False)
     while _free(database) > _IDLE:

@@ -9,17 +9,23 @@ if TYPE_CHECKING:
 HORIZON = 86400.0
 """Seconds that a due time may lie ahead; one farther away was set by a wrong clock, and counts as reached."""
 
+AHEAD = 3600.0
+"""Seconds by which a message that somebody waits for is taken for older, so that its turn comes first."""
+
+LEGS, LEG_AGE = 20_000, 30 * 86400.0
+"""How many legs of journeys are kept, and for how many seconds."""
+
 
 class QueuedRecipient:
     """A recipient who enters the queue.
 
     `address` is the canonical address, `orcpt` and `notify` are the DSN parameters of RFC 3461 as octets (`orcpt` with
     its type, b"rfc822;a@b", not in xtext) or None. Whoever has already been tried once (interactive delivery) enters in
-    another state of states.FIRST, with `due`, the number of `attempts`, and `reply`, `dsn`, `relay` and `tried` of the
-    last one. `due` None is the entry's time of creation.
+    another state of states.FIRST, with `due`, the number of `attempts`, and `reply`, `dsn`, `relay`, `tried` and `code`
+    of the last one. `due` None is the entry's time of creation.
     """
 
-    __slots__ = ("address", "attempts", "dsn", "due", "notify", "orcpt", "relay", "reply", "state", "tried")
+    __slots__ = ("address", "attempts", "code", "dsn", "due", "notify", "orcpt", "relay", "reply", "state", "tried")
 
     def __init__(
         self,
@@ -34,6 +40,7 @@ class QueuedRecipient:
         dsn: str = "",
         relay: str = "",
         tried: float = 0.0,
+        code: int = 0,
     ) -> None:
         self.address = address
         self.orcpt = orcpt
@@ -45,6 +52,7 @@ class QueuedRecipient:
         self.dsn = dsn
         self.relay = relay
         self.tried = tried
+        self.code = code
 
 
 class Entry:
@@ -53,12 +61,13 @@ class Entry:
     `qid` comes from log.queue_id; `sender` is the reverse-path, b"" the null one; `account` and `config` say how it is
     to be sent ("" the default account, "" the configuration of whoever runs the queue); `header` holds the prepared
     fields with CRLF line ends, without the blank line after them; `created` is in seconds since the epoch; `bounce`
-    marks a report of our own. Only `header`, `body`, and what the recipients' addresses say is ever sent.
+    marks a report of our own; `awaited` says that somebody waits for the answers (awaited.py). Only `header`, `body`, and
+    what the recipients' addresses say is ever sent.
     """
 
     __slots__ = (
-        "account", "body", "bounce", "config", "created", "envid", "header", "qid", "recipients", "ret", "sender", "tag",
-        "uid",
+        "account", "awaited", "body", "bounce", "config", "created", "envid", "header", "qid", "recipients", "ret", "sender",
+        "tag", "uid",
     )  # fmt: skip
 
     def __init__(
@@ -77,6 +86,7 @@ class Entry:
         envid: bytes | None = None,
         tag: str = "",
         bounce: bool = False,
+        awaited: bool = False,
     ) -> None:
         self.qid = qid
         self.uid = uid
@@ -91,6 +101,7 @@ class Entry:
         self.envid = envid
         self.tag = tag
         self.bounce = bounce
+        self.awaited = awaited
 
 
 class Message:
@@ -101,8 +112,8 @@ class Message:
     """
 
     __slots__ = (
-        "account", "body_size", "bounce", "config", "created", "eight_bit", "envid", "header_size", "id", "long_line", "nul",
-        "qid", "ret", "sender", "tag", "uid",
+        "account", "awaited", "body_size", "bounce", "config", "created", "eight_bit", "envid", "header_size", "id",
+        "long_line", "nul", "qid", "ret", "sender", "tag", "uid",
     )  # fmt: skip
 
     def __init__(
@@ -123,6 +134,7 @@ class Message:
         envid: bytes | None,
         tag: str,
         bounce: bool,
+        awaited: bool = False,
     ) -> None:
         self.id = id
         self.qid = qid
@@ -140,6 +152,7 @@ class Message:
         self.envid = envid
         self.tag = tag
         self.bounce = bounce
+        self.awaited = awaited
 
     @property
     def size(self) -> int:
@@ -156,12 +169,13 @@ class Recipient:
     `state` is one of states.STATES; `origin` the waiting state that comes back when a lease or a hold ends, "" otherwise.
     Times are in seconds since the epoch, 0.0 for never: `due` is when the next attempt may begin, `done` when he came
     into a state that no attempt follows. `attempts` counts those that ended with a result; `reply`, `dsn` and `relay`
-    are of the last one. `warned`: the sender was told of the delay. `owner` holds the lease of an active recipient.
+    are of the last one, and so is `code`, the exit code (sysexits) that it asks for, 0 where there is none. `warned`: the
+    sender was told of the delay. `owner` holds the lease of an active recipient.
     """
 
     __slots__ = (
-        "address", "attempts", "done", "dsn", "due", "first_tried", "last_tried", "message", "notify", "number", "orcpt",
-        "origin", "owner", "relay", "reply", "state", "warned",
+        "address", "attempts", "code", "done", "dsn", "due", "first_tried", "last_tried", "message", "notify", "number",
+        "orcpt", "origin", "owner", "relay", "reply", "state", "warned",
     )  # fmt: skip
 
     def __init__(
@@ -183,6 +197,7 @@ class Recipient:
         dsn: str,
         relay: str,
         owner: str,
+        code: int = 0,
     ) -> None:
         self.message = message
         self.number = number
@@ -201,6 +216,7 @@ class Recipient:
         self.dsn = dsn
         self.relay = relay
         self.owner = owner
+        self.code = code
 
     def __repr__(self) -> str:
         return f"Recipient({self.message}/{self.number}, {self.address!r}, {self.state})"
@@ -225,11 +241,14 @@ class Result:
     `state` is one of states.RESULTS. `tried` is when the attempt ended; it counts as an attempt, unless `attempted` is
     false (held without one, say). `due` is when the next attempt may begin, for those who will have one. `reply` is
     shown text of at most 1 KB (log.printable). `warned`: in the same commit the sender is told of the delay. `origin`
-    is the waiting state that a later release of a held recipient brings back, "" the one before the claim.
+    is the waiting state that a later release of a held recipient brings back, "" the one before the claim. `code` is the
+    exit code that the outcome asks for. For the journey: `tls` says how the connection was encrypted, and `times` for how
+    many seconds the message had waited, connecting took, and sending took.
     """
 
     __slots__ = (
-        "attempted", "dsn", "due", "message", "number", "origin", "relay", "reply", "state", "tried", "warned",
+        "attempted", "code", "dsn", "due", "message", "number", "origin", "relay", "reply", "state", "times", "tls", "tried",
+        "warned",
     )  # fmt: skip
 
     def __init__(
@@ -246,6 +265,9 @@ class Result:
         attempted: bool = True,
         warned: bool = False,
         origin: str = "",
+        code: int = 0,
+        tls: str = "",
+        times: tuple[float, float, float] = (0.0, 0.0, 0.0),
     ) -> None:
         self.message = message
         self.number = number
@@ -258,19 +280,26 @@ class Result:
         self.attempted = attempted
         self.warned = warned
         self.origin = origin
+        self.code = code
+        self.tls = tls
+        self.times = times
 
 
 class Notice:
     """A report that enters the queue in the commit of the results which it is about.
 
     `about` names the recipients (message, number); if the result of one of them is not accepted, the report is dropped.
+    So is the report of a failure (`failure`) while somebody waits for the answers: he is told by other means. `entered`
+    tells afterwards whether the report is in the queue.
     """
 
-    __slots__ = ("about", "entry")
+    __slots__ = ("about", "entered", "entry", "failure")
 
-    def __init__(self, entry: Entry, about: list[tuple[int, int]]) -> None:
+    def __init__(self, entry: Entry, about: list[tuple[int, int]], failure: bool = False) -> None:
         self.entry = entry
         self.about = about
+        self.failure = failure
+        self.entered = False
 
 
 class Lane:
@@ -293,6 +322,82 @@ class Lane:
         self.reply = reply
         self.dsn = dsn
         self.waiting = waiting
+
+
+class Outlook:
+    """A lane in which somebody waits, and what is to be expected of it.
+
+    `due` is when the first of them may be claimed, as far as he himself is concerned, and `until` when the lane opens (0.0
+    if it is open); both in seconds since the epoch, and never farther away than the horizon. `failures` as in Lane.
+    """
+
+    __slots__ = ("account", "config", "due", "failures", "until")
+
+    def __init__(self, account: str, config: str, due: float, until: float, failures: int) -> None:
+        self.account = account
+        self.config = config
+        self.due = due
+        self.until = until
+        self.failures = failures
+
+    @property
+    def at(self) -> float:
+        """When there will be something to claim."""
+        return max(self.due, self.until)
+
+
+class Leg:
+    """One leg of a message's journey: the result of one attempt for one recipient, as in Result.
+
+    `id` grows with each leg. `uid` is the message's. `at` is when the attempt ended, in seconds since the epoch; before
+    that the message had been in the queue for `waiting` seconds, connecting took `connecting` and the rest `sending`.
+    """
+
+    __slots__ = (
+        "at", "connecting", "dsn", "id", "qid", "recipient", "relay", "reply", "sending", "state", "tls", "uid", "waiting",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        id: int,
+        qid: str,
+        uid: int,
+        at: float,
+        recipient: bytes,
+        state: str,
+        relay: str,
+        tls: str,
+        dsn: str,
+        reply: str,
+        waiting: float,
+        connecting: float,
+        sending: float,
+    ) -> None:
+        self.id = id
+        self.qid = qid
+        self.uid = uid
+        self.at = at
+        self.recipient = recipient
+        self.state = state
+        self.relay = relay
+        self.tls = tls
+        self.dsn = dsn
+        self.reply = reply
+        self.waiting = waiting
+        self.connecting = connecting
+        self.sending = sending
+
+
+class Gauge:
+    """One figure that a process of the daemon shows of itself, as text, and when it was set."""
+
+    __slots__ = ("at", "name", "process", "value")
+
+    def __init__(self, process: str, name: str, value: str, at: float) -> None:
+        self.process = process
+        self.name = name
+        self.value = value
+        self.at = at
 
 
 class Select:

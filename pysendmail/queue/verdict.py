@@ -46,19 +46,29 @@ class Circumstances:
     """When and where an attempt was made.
 
     now: seconds since the epoch. chance: a random number from 0 up to 1. relay: the server, as in the log. dsn_offered:
-    it was told what NOTIFY asks for. attempts: how many there were at least, this one included.
+    it was told what NOTIFY asks for. attempts: how many there were at least, this one included. tls and times: as in
+    Result.
     """
 
-    __slots__ = ("attempts", "chance", "dsn_offered", "now", "relay")
+    __slots__ = ("attempts", "chance", "dsn_offered", "now", "relay", "times", "tls")
 
     def __init__(
-        self, now: float, chance: float = 0.0, relay: str = "", dsn_offered: bool = False, attempts: int = 1
+        self,
+        now: float,
+        chance: float = 0.0,
+        relay: str = "",
+        dsn_offered: bool = False,
+        attempts: int = 1,
+        tls: str = "",
+        times: tuple[float, float, float] = (0.0, 0.0, 0.0),
     ) -> None:
         self.now = now
         self.chance = chance
         self.relay = relay
         self.dsn_offered = dsn_offered
         self.attempts = attempts
+        self.tls = tls
+        self.times = times
 
 
 def judge(
@@ -75,7 +85,7 @@ def judge(
         asked = not at.dsn_offered and _wants(recipient, b"SUCCESS", default=False)
         return Verdict(recipient, result, RELAYED if asked and message.sender else "", reply, False)
     if outcome.state == smtp.FAILED:
-        return Verdict(recipient, result, _failure_report(message, recipient), reply, doubt)
+        return Verdict(recipient, result, failure_report(message, recipient), reply, doubt)
     if outcome.state == smtp.UNCERTAIN and settings.hold_uncertain:
         result.state, result.origin = states.HELD, states.UNCERTAIN
         return Verdict(recipient, result, "", reply, True)
@@ -83,7 +93,7 @@ def judge(
     if outcome.exit_code not in _OURS and settings.schedule.is_over(age, attempts):
         result.state = states.FAILED
         result.reply = printable(f"given up after {duration(max(age, settings.schedule.expire))}; the last time: {reply}")
-        return Verdict(recipient, result, _failure_report(message, recipient), reply, doubt)
+        return Verdict(recipient, result, failure_report(message, recipient), reply, doubt)
     result.state = states.UNCERTAIN if doubt else states.DEFERRED
     result.due = at.now + settings.schedule.pause(attempts, at.chance)
     late = settings.schedule.is_late(age) and not recipient.warned and _wants(recipient, b"DELAY", default=True)
@@ -123,7 +133,8 @@ def duration(seconds: float) -> str:
     return f"{seconds:.0f} seconds"
 
 
-def _failure_report(message: "Message", recipient: "Recipient") -> str:
+def failure_report(message: "Message", recipient: "Recipient") -> str:
+    """Return the kind of report that the failure of a recipient asks for, "" for none."""
     if message.sender:
         return FAILED if _wants(recipient, b"FAILURE", default=True) else ""
     return FAILED if message.bounce else ""  # to the postmaster

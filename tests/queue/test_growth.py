@@ -134,12 +134,12 @@ def test_idle_room_is_given_back_and_a_little_is_kept(path: str, monkeypatch: py
     kept = store.add(entry())
     store.remove(Select(excluded=[Select(qids=[kept])]), NOW)
     full = os.path.getsize(path)
-    store.tidy()
+    store.tidy(NOW)
     store.close()
     assert full > 28 << 20 and os.path.getsize(path) < 17 << 20
     monkeypatch.setattr(tidying, "_IDLE", 0)
     store = SqliteStore(path)
-    store.tidy()
+    store.tidy(NOW)
     assert list(store.check()) == [] and store.get(kept) is not None
     store.close()
     assert os.path.getsize(path) < 100_000
@@ -150,7 +150,7 @@ def test_lanes_that_nobody_uses_are_forgotten(path: str) -> None:
     store.add(entry(account="used"))
     store.remove(Select(qids=[store.add(entry(account="unused"))]), NOW)
     store.close_lane("closed", "", NOW)
-    store.tidy()
+    store.tidy(NOW)
     assert [row[0] for row in store._database.read("SELECT account FROM lane ORDER BY id")] == [b"used", b"closed"]
     store.close()
 

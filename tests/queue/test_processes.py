@@ -177,7 +177,7 @@ def test_a_lock_without_an_owner_does_no_harm_and_is_cleared_away_in_time(used: 
     store = SqliteStore(used)
     assert len([problem for problem in store.check() if "left over" in problem.text]) == 2
     assert len(claim(store, store.enroll())) == 1
-    store.tidy()
+    store.tidy(NOW)
     assert (os.path.exists(fresh), os.path.exists(old)) == (True, False)
     store.close()
 
@@ -187,7 +187,7 @@ def test_the_lock_of_a_living_owner_is_never_cleared_away(used: str) -> None:
     owner = store.enroll()
     os.utime(leases.file(used, owner), (1, 1))
     store._database.write(lambda db: db.execute("DELETE FROM owner"))
-    store.tidy()
+    store.tidy(NOW)
     assert os.path.exists(leases.file(used, owner)) and leases.alive(used, owner)
     store.close()
 

@@ -218,7 +218,7 @@ def test_many_failures_expire(store: Store) -> None:
 def test_tidying_takes_nothing_away(full: Store) -> None:
     full.close_lane("gone", "", NOW + 5)
     before = contents(full)
-    full.tidy()
+    full.tidy(NOW)
     assert contents(full) == before
     assert {lane.account for lane in full.lanes()} == {"", "w", "gone"}
 
