@@ -89,18 +89,20 @@ class Conversation:
         """
         end = self._input.find(b"\n", self._at)
         if end < 0:
-            if len(self._input) - self._at >= limit:
-                self._overlong = True
-                self._at = len(self._input) - 1  # the last octet says what kind of line end this is going to be
-            return None, ""
+            last = len(self._input) - 1  # the octet that says what kind of line end this is going to be
+            if last + 1 - self._at < limit:
+                return None, ""
+            stray = self._strict and self._input.find(b"\r", self._at, last) >= 0
+            self._overlong, self._at = True, last
+            return (b"", "bare CR") if stray else (None, "")
         line, self._at = self._input[self._at : end], end + 1
         overlong, self._overlong = self._overlong or len(line) >= limit, False
+        fault = LONG if overlong else ""
         if not self._strict:
-            return line.removesuffix(b"\r").removesuffix(b"\r"), LONG if overlong else ""
-        if line[-1:] != b"\r":
-            return line, "bare LF"
-        line = line[:-1]
-        return line, "bare CR" if b"\r" in line else LONG if overlong else ""
+            return line.removesuffix(b"\r").removesuffix(b"\r"), fault
+        if b"\r" in line[:-1]:
+            return line, "bare CR"
+        return line[:-1], fault if line[-1:] == b"\r" else "bare LF"
 
     def _say(self, answer: Answer) -> None:
         """Send an answer; a 421 is the last one."""

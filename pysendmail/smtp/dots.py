@@ -14,6 +14,7 @@ the end is held back until the next octets tell.
 # The longest first: its beginnings are those of the others too.
 _STRICT = (b"\r\n.\r\n",)
 _LENIENT = (b"\n.\r\r\n", b"\n.\r\n", b"\n.\n")
+_OTHERS = bytes(octet for octet in range(256) if octet not in b"\r\n")
 
 
 class DotReader:
@@ -77,11 +78,12 @@ class LineEnds:
 
 
 def line_end_fault(text: bytes) -> str:
-    """Return "bare LF" or "bare CR" if there is one in the text, else ""."""
+    """Return "bare LF" or "bare CR" for the first of them in the text, "" if there is none."""
     pairs = text.count(b"\r\n")
-    if text.count(b"\n") != pairs:
-        return "bare LF"
-    return "bare CR" if text.count(b"\r") != pairs else ""
+    if text.count(b"\n") == pairs == text.count(b"\r"):
+        return ""
+    stray = text.replace(b"\r\n", b"").translate(None, _OTHERS)
+    return "bare LF" if stray[0] == 10 else "bare CR"
 
 
 def _find_end(data: bytes, ends: tuple[bytes, ...]) -> tuple[int, int]:
