@@ -14,7 +14,7 @@ from pysendmail import wire
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 SYSTEM_SOCKET = b"/run/pysendmail/submit.sock"
 AGENT_SOCKET = b"/pysendmail/submit.sock"  # below $XDG_RUNTIME_DIR
@@ -64,7 +64,12 @@ def socket_path(uid: int) -> "tuple[bytes, int | None] | None":
     return SYSTEM_SOCKET, None
 
 
-def _has_configuration(environ: "dict[bytes, bytes]", uid: int) -> bool:
+def is_expected(uid: int) -> bool:
+    """Tell whether the system's daemon should be there for this caller: where its socket lies, there is a folder."""
+    return _exists(SYSTEM_SOCKET.rpartition(b"/")[0]) and not _has_configuration(posix.environ, uid)
+
+
+def _has_configuration(environ: "Mapping[bytes, bytes]", uid: int) -> bool:
     """Tell whether the caller has a configuration of his own, where config.accounts looks for it."""
     folder = environ.get(b"XDG_CONFIG_HOME", b"")
     if folder[:1] != b"/":
@@ -128,27 +133,30 @@ def deliver(name: bytes, arguments: "list[bytes]") -> "tuple[int | None, bytes, 
     for number in _ENDING:
         if _signal.getsignal(number) != _signal.SIG_IGN:
             _signal.signal(number, _ended)
-    pieces, ended = [], False
+    return send(found, name, arguments, read_input())
+
+
+def send(
+    found: "tuple[bytes, int | None]", name: bytes, arguments: "list[bytes]", pieces: "Iterator[bytes]"
+) -> "tuple[int | None, bytes, bool]":
+    """Do what `deliver` does for the socket that was found, with a message that comes in pieces."""
+    taken, ended = [], True
     size = 0
-    for piece in read_input():
-        if not piece:
-            ended = True
-            break
-        pieces.append(piece)
+    for piece in pieces:
+        taken.append(piece)
         size += len(piece)
         if size >= _FIRST:
+            ended = False
             break
     line = connect(*found)
     if line is None:
-        return None, b"".join(pieces), ended
-    parts = [wire.request(name, arguments)]
-    for piece in pieces:
-        parts += [wire.frame(wire.DATA, piece)]
-    return exchange(line, b"".join(parts), size, None if ended else read_input()), b"", True
+        return None, b"".join(taken), ended
+    parts = [wire.request(name, arguments), *[wire.frame(wire.DATA, piece) for piece in taken]]
+    return exchange(line, b"".join(parts), size, None if ended else pieces), b"", True
 
 
 def read_input() -> "Iterator[bytes]":
-    """Yield what standard input gives, and b"" at its end. Raises Refused."""
+    """Yield what standard input gives. Raises Refused."""
     first = True
     while True:
         try:
@@ -162,10 +170,10 @@ def read_input() -> "Iterator[bytes]":
             if first:
                 raise Refused(66, f"standard input cannot be read: {error.strerror}; nothing was sent") from None
             raise Refused(74, f"reading the message failed: {error.strerror}; nothing was sent") from None
-        first = False
-        yield data
         if not data:
             return
+        first = False
+        yield data
 
 
 def exchange(line: "_socket.socket", begun: bytes, size: int, rest: "Iterator[bytes] | None") -> int:
@@ -178,9 +186,8 @@ def exchange(line: "_socket.socket", begun: bytes, size: int, rest: "Iterator[by
             line.sendall(begun)
             begun = b""
             for piece in rest:
-                if piece:
-                    size += len(piece)
-                    line.sendall(wire.frame(wire.DATA, piece))
+                size += len(piece)
+                line.sendall(wire.frame(wire.DATA, piece))
         # From here on nobody could tell whether the message was taken.
         _signal.pthread_sigmask(_signal.SIG_BLOCK, _ENDING)
         line.sendall(begun + wire.end(size))

@@ -1,7 +1,7 @@
 """Frames between the command and the daemon, as pysendmail-protocol(7) describes them; both ends, without I/O.
 
 A frame is one octet that names its kind, four octets with the length of what follows (big-endian), and that. The command
-sends REQUEST, then perhaps FACTS, DATA as often as it takes, and END, which bears how many octets of DATA there were:
+sends perhaps FACTS, then REQUEST, DATA as often as it takes, and END, which bears how many octets of DATA there were:
 only an END that is right makes a message of them, so a command that was killed never sends half a one. The daemon
 answers OUT and ERR (text for standard output and error), ALIVE while it has nothing to say yet, and EXIT, the last one.
 """

@@ -2,13 +2,43 @@
 
 import os
 import select
+from _thread import get_ident
 
 from pysendmail.log import printable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _LIMIT = 4096
 _PATIENCE = 2  # seconds for a reader to make room, once
 _PIECE = 4096  # what a pipe that is ready takes without blocking (PIPE_BUF)
 _deaf: set[int] = set()  # descriptors whose reader has gone or does not read
+_elsewhere: "dict[int, Elsewhere]" = {}  # by thread
+
+
+class Elsewhere:
+    """A context in which a thread speaks to a user at another process.
+
+    `write` takes a descriptor of that process and octets for it; its terminal has `columns`.
+    """
+
+    __slots__ = ("columns", "write")
+
+    def __init__(self, write: "Callable[[int, bytes], None]", columns: int = 80) -> None:
+        self.write = write
+        self.columns = columns
+
+    def __enter__(self) -> None:
+        _elsewhere[get_ident()] = self
+
+    def __exit__(self, *_: object) -> None:
+        del _elsewhere[get_ident()]
+
+
+def elsewhere() -> Elsewhere | None:
+    """Return where the user of this thread is, None if he is at this process."""
+    return _elsewhere.get(get_ident()) if _elsewhere else None
 
 
 def complain(program: str, text: str) -> None:
@@ -29,9 +59,13 @@ def show(direction: str, line: bytes) -> None:
 
 def write(descriptor: int, text: str) -> None:
     """Write all of `text`. A reader who has gone or never reads stops nothing: the exit code tells all that counts."""
+    data = text.encode("utf-8", "surrogateescape")
+    away = elsewhere()
+    if away is not None:
+        away.write(descriptor, data)
+        return
     if descriptor in _deaf:
         return
-    data = text.encode("utf-8", "surrogateescape")
     poll = select.poll()
     poll.register(descriptor, select.POLLOUT)
     while data:

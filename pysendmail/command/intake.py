@@ -62,20 +62,32 @@ class Intake:
         return Message(reader.fields, body, not self.total, notes)
 
 
-def read_message(descriptor: int, ignore_dots: bool, taken: "tuple[bytes, bool] | None" = None) -> Message:
+def read_message(
+    descriptor: int,
+    ignore_dots: bool,
+    taken: "tuple[bytes, bool] | None" = None,
+    copy: BodyWriter | None = None,
+) -> Message:
     """Read a message. Raises NoInput, InputError, DataError, or TempFail for a full disk.
 
     Without `ignore_dots` a line of a lone dot ends a message from a terminal; elsewhere it does so only as the very
-    last line. `taken` is what was read before, and whether that was all.
+    last line. `taken` is what was read before, and whether that was all. `copy` gets all octets as they came.
     """
     intake = Intake()
+    for data in read_pieces(descriptor, ignore_dots, taken):
+        intake.feed(data)
+        if copy is not None:
+            copy.add_wire(data)
+    return intake.finish(drop_final_dot=not ignore_dots)
+
+
+def read_pieces(descriptor: int, ignore_dots: bool, taken: "tuple[bytes, bool] | None" = None) -> "Iterator[bytes]":
+    """Yield a message piece by piece as it comes, from the beginning of what was read before."""
     data, ended = taken or (b"", False)
     if data:
-        intake.feed(data)
+        yield data
     if not ended:
-        for data in _pieces(descriptor, ignore_dots):
-            intake.feed(data)
-    return intake.finish(drop_final_dot=not ignore_dots)
+        yield from _pieces(descriptor, ignore_dots)
 
 
 def _pieces(descriptor: int, ignore_dots: bool) -> "Iterator[bytes]":

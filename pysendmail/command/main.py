@@ -4,7 +4,7 @@ import _signal
 import os
 from time import time
 
-from pysendmail import errors
+from pysendmail import errors, handover
 from pysendmail.command.console import complain
 from pysendmail.delivery import interruption
 from pysendmail.options import parse
@@ -27,7 +27,7 @@ def run(name: bytes, arguments: list[bytes], stdin_open: bool, taken: "tuple[byt
         _tame()
         options = parse(arguments, name)
         quiet = options.errors == "q"
-        return _dispatch(options, program, stdin_open, taken)
+        return _dispatch(Call(name, arguments, program, stdin_open, taken), options)
     except errors.Failure as failure:
         if not quiet:
             complain(program, str(failure))
@@ -36,17 +36,40 @@ def run(name: bytes, arguments: list[bytes], stdin_open: bool, taken: "tuple[byt
         return failure.exit_code
 
 
-def _dispatch(options: "Options", program: str, stdin_open: bool, taken: "tuple[bytes, bool] | None") -> int:
+class Call:
+    """How the command was called: argv, what stands before its lines, and what is known of standard input (see `run`)."""
+
+    __slots__ = ("arguments", "name", "program", "stdin_open", "taken")
+
+    def __init__(
+        self, name: bytes, arguments: list[bytes], program: str, stdin_open: bool, taken: "tuple[bytes, bool] | None"
+    ) -> None:
+        self.name = name
+        self.arguments = arguments
+        self.program = program
+        self.stdin_open = stdin_open
+        self.taken = taken
+
+
+def _dispatch(call: Call, options: "Options") -> int:
     mode = options.mode
+    if mode == "deliver" and not options.extract and not options.recipients:
+        raise errors.UsageError("no recipients in the arguments (-t takes them from the header)")
+    if options.config is None and call.taken is None and handover.socket_path(os.getuid()) is not None:
+        from pysendmail.command import remote
+
+        code = remote.attempt(call, options)
+        if code is not None:
+            return code
     if mode == "deliver":
         from pysendmail.command.submit import submit
 
-        return submit(options, program, stdin_open, taken)
+        return submit(options, call)
     if mode in _NOT_OFFERED:
         raise errors.Unavailable(f"{_NOT_OFFERED[mode]} is not offered by this release")
     from pysendmail.command import modes
 
-    return modes.run(options, program)
+    return modes.run(options, call.program)
 
 
 def _tame() -> None:

@@ -5,8 +5,15 @@ from pysendmail.command.console import say, write
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pysendmail.command.identity import Caller
     from pysendmail.config.accounts import Account
+    from pysendmail.config.aliases import Aliases
+    from pysendmail.config.reader import File
     from pysendmail.options import Options
+
+    FindAliases = Callable[[Account], Aliases | None]
 
 
 def run(options: "Options", program: str) -> int:
@@ -73,7 +80,7 @@ def _queue_account(options: "Options") -> "Account | None":
 
 def _check_aliases(options: "Options", program: str) -> int:
     """Read the alias file of the account and let its errors speak. No file to read is no error."""
-    from pysendmail.command.compose import aliases_of, choose_account
+    from pysendmail.command.compose import aliases_of
     from pysendmail.command.identity import Caller
     from pysendmail.command.submit import configuration
 
@@ -82,7 +89,14 @@ def _check_aliases(options: "Options", program: str) -> int:
         file = configuration(options, caller)
     except errors.NoConfig:
         return 0
-    known = aliases_of(choose_account(file, options, caller, None)[0])
+    return check_aliases(options, caller, file, aliases_of)
+
+
+def check_aliases(options: "Options", caller: "Caller", file: "File", find: "FindAliases") -> int:
+    """Let the errors of the alias file speak that holds for a caller. Raises ConfigError."""
+    from pysendmail.command.compose import choose_account
+
+    known = find(choose_account(file, options, caller, None)[0])
     if known is not None:
         known.check()
     return 0
@@ -90,17 +104,24 @@ def _check_aliases(options: "Options", program: str) -> int:
 
 def _verify(options: "Options", program: str) -> int:
     """Print for each address where it would go and through which account."""
-    from pysendmail.command.compose import aliases_of, choose_account
-    from pysendmail.command.identity import Caller, mail_domain
+    from pysendmail.command.compose import aliases_of
+    from pysendmail.command.identity import Caller
     from pysendmail.command.submit import configuration
 
     caller = Caller()
-    account, reason = choose_account(configuration(options, caller), options, caller, None)
-    if not options.recipients:
-        raise errors.UsageError("-bv needs an address to verify")
+    return verify(options, caller, configuration(options, caller), aliases_of)
+
+
+def verify(options: "Options", caller: "Caller", file: "File", find: "FindAliases") -> int:
+    """Print for each address where it would go for this caller, and through which account. Raises Failure."""
+    from pysendmail.command.compose import choose_account
+    from pysendmail.command.identity import mail_domain
     from pysendmail.message.recipients import Recipients, from_arguments
 
-    known = aliases_of(account)
+    account, reason = choose_account(file, options, caller, None)
+    if not options.recipients:
+        raise errors.UsageError("-bv needs an address to verify")
+    known = find(account)
     for argument in options.recipients:
         recipients = Recipients(mail_domain(account), False, known.expand if known is not None else None)
         from_arguments([argument], recipients, [])

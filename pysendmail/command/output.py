@@ -4,6 +4,7 @@ import os
 import select
 
 from pysendmail import errors
+from pysendmail.command.console import elsewhere
 
 _BLOCK = 1 << 16
 
@@ -34,6 +35,10 @@ class Output:
         data = memoryview("".join(self._parts).encode("utf-8", "backslashreplace"))
         self._parts.clear()
         self._size = 0
+        away = elsewhere()
+        if away is not None:
+            away.write(self._descriptor, bytes(data))
+            return
         while data:
             try:
                 data = data[os.write(self._descriptor, data) :]

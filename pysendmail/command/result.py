@@ -36,17 +36,22 @@ def exit_code(outcomes: "list[Outcome]") -> int:
 
 def tell(program: str, report: "Report") -> None:
     """Write a line for each problem to standard error, and one that names those who were served all the same."""
+    tell_outcomes(program, report.outcomes, report.relay)
+
+
+def tell_outcomes(program: str, outcomes: "list[Outcome]", relay: str) -> None:
+    """Do what `tell` does, for outcomes of one relay."""
     problems: dict[tuple[str, str], list[str]] = {}
-    for outcome in report.outcomes:
+    for outcome in outcomes:
         if outcome.state != SENT:
-            text = _problem(outcome, report.relay)
+            text = _problem(outcome, relay)
             problems.setdefault((outcome.state, text), []).append(printable(outcome.recipient, 320))
     if not problems:
         return
     for (state, text), recipients in problems.items():
-        everybody = len(recipients) == len(report.outcomes)
+        everybody = len(recipients) == len(outcomes)
         complain(program, text if everybody and state == DEFERRED else f"{_names(recipients)}: {_SAY[state]}: {text}")
-    served = [printable(outcome.recipient, 320) for outcome in report.outcomes if outcome.state == SENT]
+    served = [printable(outcome.recipient, 320) for outcome in outcomes if outcome.state == SENT]
     if served:
         complain(program, f"the message was accepted for {_names(served)}")
 

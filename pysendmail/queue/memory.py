@@ -419,6 +419,18 @@ class MemoryStore(Store):
 
         return self._steer(select, (*states.WAITING, *states.sources("retry")), again)
 
+    def untried(self, select: Select, since: float, now: float) -> bool:
+        with self._lock:
+            return any(
+                one.state in (*states.WAITING, states.ACTIVE)
+                and one.last_tried < since
+                and message.created <= since
+                and self._lanes[message.account, message.config].until <= now
+                for message in self._messages.values()
+                for one in self._recipients[message.id]
+                if matches(select, message, one)
+            )
+
     def remove(self, select: Select, now: float) -> Steered:
         return self._steer(select, states.sources("remove"), lambda one: _take_out(one, now))
 

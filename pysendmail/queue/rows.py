@@ -2,7 +2,7 @@
 
 from pysendmail.queue import schema
 from pysendmail.queue.sqlite import seal_message
-from pysendmail.queue.states import CODES, DONE, FAILED, STATES, WAITING
+from pysendmail.queue.states import ACTIVE, CODES, DONE, FAILED, STATES, WAITING
 from pysendmail.queue.values import Counts, Item, Message, Recipient, Select
 
 TYPE_CHECKING = False
@@ -156,6 +156,16 @@ def get(database: "Database", qid: str) -> Item | None:
     return Item(message(found[0]), [_listed(row, owners) for row in found])
 
 
+def untried(database: "Database", select: Select, since: float, now: float) -> bool:
+    """See Store.untried."""
+    condition = Condition(select)
+    sql = (
+        f"SELECT 1 FROM {SOURCE} WHERE r.state <= {_WAITING + 1} AND r.last_tried < ? AND m.created <= ? AND l.until <= ?"
+        f"{condition.text} LIMIT 1"
+    )
+    return bool(database.read(sql, (since, since, now, *condition.parameters)))
+
+
 def counts(database: "Database") -> Counts:
     """See Store.counts."""
     sql = "SELECT count(*), coalesce(sum(header_size + 2 + body_size), 0), coalesce(min(created), 0.0) FROM message"
@@ -166,4 +176,4 @@ def counts(database: "Database") -> Counts:
     return Counts(messages, octets, oldest, states)
 
 
-assert CODES[FAILED] == 6 and _WAITING == 3, "the indexes are made for these"
+assert CODES[FAILED] == 6 and _WAITING == 3 and CODES[ACTIVE] == 4, "the indexes are made for these"

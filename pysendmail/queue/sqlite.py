@@ -240,6 +240,11 @@ class SqliteStore(Store):
 
         return steering.retry(self._database, select, now)
 
+    def untried(self, select: "Select", since: float, now: float) -> bool:
+        from pysendmail.queue import rows
+
+        return rows.untried(self._database, select, since, now)
+
     def remove(self, select: "Select", now: float) -> "Steered":
         from pysendmail.queue import steering
 

@@ -282,6 +282,13 @@ class Store:
         """Make waiting recipients due now and open their lanes; let failed ones start again from their first attempt."""
         raise NotImplementedError
 
+    def untried(self, select: "Select", since: float, now: float) -> bool:
+        """Tell whether one of the recipients meant still has an attempt before him that could have begun at `since`.
+
+        That is who came before then, waits or is active, and was not tried since, while his lane is open.
+        """
+        raise NotImplementedError
+
     def remove(self, select: "Select", now: float) -> "Steered":
         """Take the recipients meant out of the queue, and messages that have none left."""
         raise NotImplementedError

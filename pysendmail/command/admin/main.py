@@ -8,7 +8,7 @@ from pysendmail.command.console import complain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from argparse import ArgumentParser
+    from argparse import ArgumentParser, Namespace
 
 
 def main() -> None:
@@ -28,12 +28,17 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """Parse `arguments` and run the subcommand. Raises Failure, and SystemExit where help or the version was asked for."""
-    parser = _parser()
     try:
-        asked = parser.parse_args(arguments)
+        asked = parse(arguments)
     except SystemExit as end:  # argparse ends the process by itself, with 2 for a wrong command line
         return errors.UsageError.exit_code if end.code else 0
     if asked.program == "queue":
+        if asked.config is None:
+            from pysendmail.command import remote
+
+            code = remote.ask(b"pysendmail", [os.fsencode(argument) for argument in arguments])
+            if code is not None:
+                return code
         from pysendmail.command.admin import queue
         from pysendmail.command.admin.configured import open_configured
 
@@ -41,6 +46,11 @@ def run(arguments: list[str]) -> int:
     from pysendmail.command.admin.check import check
 
     return check(asked.config, asked.account, asked.verbose)
+
+
+def parse(arguments: list[str]) -> "Namespace":
+    """Return what the arguments ask for; raises SystemExit as argparse does."""
+    return _parser().parse_args(arguments)
 
 
 def _parser() -> "ArgumentParser":

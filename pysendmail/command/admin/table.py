@@ -2,6 +2,8 @@
 
 import os
 
+from pysendmail.command.console import elsewhere
+
 _DEFAULT_WIDTH = 80
 _GAP = 2
 _CUT = "..."
@@ -9,6 +11,9 @@ _CUT = "..."
 
 def terminal_width(descriptor: int = 1) -> int:
     """Return the columns of the terminal, 80 where there is none."""
+    away = elsewhere()
+    if away is not None:
+        return away.columns
     try:
         return os.get_terminal_size(descriptor).columns or _DEFAULT_WIDTH
     except OSError:

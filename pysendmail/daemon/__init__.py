@@ -1,0 +1,1 @@
+"""The daemon: accepting, delivering, and the life of the processes that do it."""

@@ -1,0 +1,34 @@
+"""pysendmail's own commands, done by the accept process for their caller."""
+
+from time import time
+
+from pysendmail import errors
+from pysendmail.command.admin.main import parse
+from pysendmail.command.mailq import whose
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pysendmail.daemon.client import Client
+    from pysendmail.daemon.hall import Hall
+    from pysendmail.queue.store import Store
+
+
+def administer(hall: "Hall", client: "Client") -> int:
+    """Run the subcommand that a caller's words name and return the exit code. Raises Failure."""
+    from pysendmail.command.admin import queue
+    from pysendmail.daemon.requests import open_store
+
+    try:
+        asked = parse([word.decode("utf-8", "surrogateescape") for word in client.words[1:]])
+    except SystemExit:  # the command has parsed them before it asked us
+        raise errors.UsageError("the daemon does not know this command") from None
+    limit = whose(client.uid, hall.own)
+
+    def open_queue(config: str | None, account: str | None) -> "tuple[Store | None, int | None]":
+        return open_store(hall), limit
+
+    if asked.program == "queue":
+        code = queue.run(asked, open_queue, time())
+        hall.notify()
+        return code
+    raise errors.UsageError("the daemon does not do that")

@@ -1,0 +1,241 @@
+"""One caller of the accept process: a connection that speaks frames.
+
+It goes through a few states. What is not expected in a state ends the connection, and with it all that came over it: a
+message that was not ended by its right length is none. An answer ends the connection as well: a caller who is still
+sending is told by an error, and finds it.
+"""
+
+from pysendmail import errors, options, wire
+from pysendmail.command.intake import Intake
+from pysendmail.daemon.loop import GONE, READ, WRITE
+from pysendmail.log import printable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import _socket
+
+    from pysendmail.daemon.committer import Job
+    from pysendmail.daemon.hall import Hall
+    from pysendmail.options import Options
+
+_READ = 1 << 18
+_LARGEST = 2 << 30  # octets of one message
+_LOOK = 16 << 20  # octets after which it is looked whether the disk has room for more
+_ROOM = 16 << 20  # octets that must stay free on it
+_LINE = 4096
+
+ASKING, SENDING, WAITING, SERVED, ANSWERED = range(5)
+"""What a caller does: says what he wants; sends a message; waits for our answer; is answered by a thread; has it all."""
+
+
+class Client:
+    """A caller. `last` is when something last came from him or went to him, `spoken` when we last gave a sign."""
+
+    __slots__ = (
+        "_decoder", "_hall", "_intake", "_out", "_watched", "columns", "fd", "gid", "job", "last", "line", "name", "options",
+        "spoken", "state", "uid", "words",
+    )  # fmt: skip
+
+    def __init__(self, hall: "Hall", line: "_socket.socket", uid: int, gid: int) -> None:
+        self._hall = hall
+        self._decoder = wire.Decoder()
+        self._intake: Intake | None = None
+        self._out = b""
+        self._watched = READ
+        self.line = line
+        self.fd = line.fileno()
+        self.uid = uid
+        self.gid = gid
+        self.state = ASKING
+        self.last = self.spoken = hall.loop.now
+        self.name = b""
+        self.words: list[bytes] = []
+        self.columns = 80
+        self.options: Options | None = None
+        self.job: Job | None = None
+        hall.loop.watch(self.fd, self.ready)
+
+    @property
+    def held(self) -> int:
+        """Octets of memory that this caller makes us keep for a request that is not complete."""
+        return self._decoder.held
+
+    @property
+    def program(self) -> str:
+        """The name that stands before what the caller is told."""
+        return self.name.decode() if self.name in (b"mailq", b"newaliases", b"pysendmail") else "sendmail"
+
+    def ready(self, events: int) -> None:
+        """Do what the events of the connection ask for."""
+        if events & WRITE:
+            self._flush()
+        if self.fd >= 0 and events & (READ | GONE):
+            self._read()
+
+    def _read(self) -> None:
+        try:
+            data = self.line.recv(_READ)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self.close()
+            return
+        if self.state == ANSWERED:
+            return  # what he says now comes too late
+        self.last = self._hall.loop.now
+        try:
+            for kind, content in self._decoder.feed(data):
+                self._take(kind, content)
+                if self.state == ANSWERED or self.fd < 0:
+                    return
+        except wire.Broken as broken:
+            self._hall.note(f"uid={self.uid}: a caller of the socket does not speak our protocol: {broken}")
+            self.close()
+        except errors.Failure as failure:
+            self.refuse(failure)
+        except Exception as error:  # a bug that this caller brings to light must not concern the others
+            from pysendmail.queue.round import internal
+
+            self.refuse(internal(error))
+
+    def _take(self, kind: int, content: bytes) -> None:
+        """Take one frame. Raises Broken, or the Failure that is the answer."""
+        if self.state == SENDING:
+            if kind == wire.DATA[0]:
+                self._feed(content)
+                return
+            if kind == wire.END[0]:
+                self._end(content)
+                return
+        elif self.state == ASKING:
+            if kind == wire.FACTS[0]:
+                self._learn(content)
+                return
+            if kind == wire.REQUEST[0] and not self.words:
+                self._ask(content)
+                return
+        raise wire.Broken("a frame that was not expected")
+
+    def _learn(self, content: bytes) -> None:
+        """Take the facts that a command tells of itself: the columns of its terminal."""
+        for fact in content.split(b"\0"):
+            name, _, value = fact.partition(b"=")
+            if name == b"columns" and value.isdigit() and len(value) <= 4:
+                self.columns = int(value)
+
+    def _ask(self, content: bytes) -> None:
+        version, *words = content.split(b"\0")
+        if version != wire.VERSION or not words:
+            raise errors.TempFail("the command and the daemon are of different releases; restart the daemon")
+        self.words = words
+        self.name = words[0]
+        if self.name == b"pysendmail":
+            self._serve()
+            return
+        self.options = options.parse(words[1:], self.name)
+        mode = self.options.mode
+        if mode == "deliver":
+            if not self.options.extract and not self.options.recipients:
+                raise errors.UsageError("no recipients in the arguments (-t takes them from the header)")
+            self._hall.check_open()
+            self._intake = Intake(**self._hall.room())
+            self.state = SENDING
+        elif mode in ("list", "queue", "verify", "aliases"):
+            self._serve()
+        else:
+            raise errors.UsageError("the daemon does not do that")
+
+    def _serve(self) -> None:
+        """Have the request answered by a thread."""
+        self.state = SERVED
+        self._hall.loop.forget(self.fd)
+        self._hall.serve(self)
+
+    def served(self, code: int) -> None:
+        """Go on after a thread has sent the text of the answer."""
+        self.line.setblocking(False)
+        self._watched = READ
+        self._hall.loop.watch(self.fd, self.ready)
+        self.answer(code)
+
+    # The message
+
+    def _feed(self, data: bytes) -> None:
+        intake = self._intake
+        assert intake is not None
+        before = intake.total
+        intake.feed(data)
+        if intake.total > _LARGEST:
+            raise errors.DataError(f"the message is larger than {_LARGEST >> 30} GiB; nothing was sent")
+        if intake.total // _LOOK != before // _LOOK:
+            self._hall.check_room(2 * intake.total + _ROOM)
+
+    def _end(self, content: bytes) -> None:
+        intake, options = self._intake, self.options
+        assert intake is not None and options is not None
+        if len(content) != 8 or int.from_bytes(content, "big") != intake.total:
+            raise wire.Broken("a message has another length than it says")
+        self._intake = None
+        message = intake.finish(drop_final_dot=not options.ignore_dots)
+        self.state = WAITING
+        self._hall.submit(self, message)
+
+    # The answer
+
+    def answer(self, code: int, text: str = "") -> None:
+        """Tell the exit code, and a line for standard error before it."""
+        parts = [wire.frame(wire.ERR, text.encode("utf-8", "surrogateescape"))] if text else []
+        self.state = ANSWERED
+        self._intake = self.job = None
+        self._send(b"".join([*parts, wire.frame(wire.EXIT, bytes([code]))]))
+
+    def refuse(self, failure: errors.Failure) -> None:
+        """Answer with a failure."""
+        if self.state == ANSWERED or self.fd < 0:
+            return
+        if not failure.logged:
+            self._hall.note(f"fatal: uid={self.uid}: {printable(str(failure))}")
+        quiet = self.options is not None and self.options.errors == "q"
+        self.answer(failure.exit_code, "" if quiet else f"{self.program}: {printable(str(failure), _LINE)}\n")
+
+    def reassure(self) -> None:
+        """Give a sign of life to a caller who waits."""
+        self._send(wire.frame(wire.ALIVE, b""))
+
+    def _send(self, data: bytes) -> None:
+        self.spoken = self._hall.loop.now
+        self._out += data
+        self._flush()
+
+    def _flush(self) -> None:
+        try:
+            while self._out:
+                self._out = self._out[self.line.send(self._out) :]
+                self.last = self._hall.loop.now
+        except BlockingIOError:
+            pass
+        except OSError:
+            self.close()
+            return
+        if self.state == ANSWERED and not self._out:
+            self.close()
+            return
+        wanted = READ | WRITE if self._out else READ
+        if wanted != self._watched:
+            self._watched = wanted
+            self._hall.loop.change(self.fd, wanted)
+
+    def close(self) -> None:
+        """End the connection; what was not committed of it is forgotten."""
+        if self.fd < 0:
+            return
+        if self.state != SERVED:
+            self._hall.loop.forget(self.fd)
+        self.fd = -1
+        if self.job is not None:
+            self.job.dropped = True
+        self._intake = None
+        self.line.close()
+        self._hall.left(self)

@@ -1,0 +1,386 @@
+"""The accept process at work: who is there, what is being committed, who waits for what.
+
+Everything here happens in the loop's thread, but for the commits (committer.py) and the requests that are no messages
+(requests.py), which have threads of their own.
+"""
+
+import _socket
+import errno
+import os
+import sys
+from _thread import start_new_thread
+from time import time
+
+from pysendmail import errors, wire
+from pysendmail.command.compose import compose, intake_lines, log_tag
+from pysendmail.command.identity import Caller, mail_domain
+from pysendmail.command.queueing import Submitted, settings_of
+from pysendmail.daemon.channel import Channel
+from pysendmail.daemon.client import ANSWERED, ASKING, SENDING, SERVED, WAITING, Client
+from pysendmail.daemon.committer import Committer, Job
+from pysendmail.daemon.loop import Loop
+from pysendmail.daemon.waiting import Waiting
+from pysendmail.log import Log
+from pysendmail.queue.bounce import Ids
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from pysendmail.command.compose import Composed
+    from pysendmail.command.intake import Message
+    from pysendmail.config.accounts import Account
+    from pysendmail.config.aliases import Aliases
+    from pysendmail.config.reader import File
+    from pysendmail.queue.store import Store
+
+_MEMORY = 16 << 20  # octets of messages that are kept in memory while they come in, for all callers together
+_MOST_OF_ONE = 1 << 20
+_REQUESTS = 32 << 20  # octets of arguments of all callers
+_SMALL_REQUEST = 128 << 10
+_SILENCE = 3600.0  # seconds without a word in which a message may stop half-way
+_SUSPECT = 10.0  # seconds after which a silent caller has to go if there is no room for another one
+_SIGN = 20.0  # seconds after which who waits is told that we are alive
+_THREADS = 12  # requests that are answered at once
+_KNOWN = 1000  # callers whose entries of the password file are kept
+_SPARE = 64  # descriptors that are not for callers
+_ALIASES = "/etc/aliases"
+_SERVING_END = 30.0  # seconds that callers have to finish when the daemon is being stopped
+
+
+class Hall:
+    """What the accept process knows.
+
+    `store` is the queue at `path`; `notify` is called when something was committed. `own` is the daemon's own uid.
+    `agent`: it is one user's daemon.
+    """
+
+    def __init__(
+        self, file: "File", store: "Store", path: str, notify: "Callable[[], None]", agent: bool = False
+    ) -> None:
+        self.loop = Loop()
+        self.file = file
+        self.path = path
+        self.store = store
+        self.own = os.geteuid()
+        self.most = _descriptors() - _SPARE
+        self.clients: set[Client] = set()
+        self.active = self.loop.now  # when there was last something to do
+        self._notify = notify
+        self._committer = Committer(store, notify)
+        self._committer.start()
+        self._per_uid: dict[int, int] = {}
+        self._callers: dict[int, Caller] = {}
+        self._aliases: dict[str, tuple[object, Aliases]] = {}
+        self._ids = Ids()
+        self._log = Log()
+        self._threads = 0
+        self._queued: list[Client] = []
+        self._resting: list[tuple[_socket.socket, Callable[[int], None]]] = []
+        self._listeners: dict[int, _socket.socket] = {}
+        self._stopping = 0.0
+        self._agent = agent
+        self._waiting = Waiting(self)
+
+    # Coming and going
+
+    def listen(self, listener: _socket.socket) -> None:
+        """Take callers from a listening UNIX socket."""
+        listener.setblocking(False)
+        self._listeners[listener.fileno()] = listener
+        self.loop.watch(listener.fileno(), lambda events: self._welcome(listener))
+
+    def _welcome(self, listener: _socket.socket) -> None:
+        for _ in range(64):
+            try:
+                descriptor, _ = listener._accept()  # type: ignore[attr-defined]
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS) and not self._make_room():
+                    self._rest(listener)
+                return
+            line = _socket.socket(fileno=descriptor)
+            line.setblocking(False)
+            self._admit(line)
+
+    def _admit(self, line: _socket.socket) -> None:
+        """Let a caller in, if there is room for him."""
+        self.active = self.loop.now
+        try:
+            peer = line.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, 12)
+        except OSError:
+            line.close()
+            return
+        uid, gid = (int.from_bytes(peer[at : at + 4], sys.byteorder) for at in (4, 8))
+        mine = self._per_uid.get(uid, 0)
+        free = uid in (0, self.own)
+        full = len(self.clients) >= self.most or (not free and mine >= self.most * 2 // 3)
+        if full and not self._make_room():
+            _turn_away(line, "too many callers at once; try later")
+            return
+        self._per_uid[uid] = self._per_uid.get(uid, 0) + 1
+        self.clients.add(Client(self, line, uid, gid))
+
+    def left(self, client: Client) -> None:
+        """Note that a caller's connection has ended."""
+        self.clients.discard(client)
+        self._waiting.left(client)
+        self._per_uid[client.uid] -= 1
+        if not self._per_uid[client.uid]:
+            del self._per_uid[client.uid]
+        if self._resting:
+            self._resume()
+
+    def _make_room(self) -> bool:
+        """End the connection of who has been silent for longest and owes us something; tell whether there was one."""
+        silent = [one for one in self.clients if one.state in (ASKING, SENDING, ANSWERED)]
+        worst = min(silent, key=lambda one: one.last, default=None)
+        if worst is None or self.loop.now - worst.last < _SUSPECT:
+            return False
+        worst.refuse(errors.TempFail("nothing was heard for too long, and others wait; nothing was sent"))
+        worst.close()
+        return True
+
+    def _rest(self, listener: _socket.socket) -> None:
+        """Take nobody else until somebody has left."""
+        self.loop.forget(listener.fileno())
+        self._resting.append((listener, lambda events: self._welcome(listener)))
+
+    def _resume(self) -> None:
+        while self._resting:
+            listener, told = self._resting.pop()
+            self.loop.watch(listener.fileno(), told)
+
+    # Rules for what comes in
+
+    def check_open(self) -> None:
+        """Raise TempFail if no message is taken any more."""
+        if self._stopping:
+            raise errors.TempFail("the daemon is being stopped; try later")
+        if sum([client.held for client in self.clients]) > _REQUESTS:
+            raise errors.TempFail("too much is coming in at once; try later")
+
+    def check_room(self, size: int) -> None:
+        """Raise TempFail unless the disk of the queue has so many octets left."""
+        try:
+            status = os.statvfs(os.path.dirname(self.path))
+        except OSError as error:
+            raise errors.TempFail(f"cannot be used: {error.strerror}", os.path.dirname(self.path)) from None
+        if status.f_bavail * status.f_frsize < size:
+            failure = errors.TempFail("there is no room for a message of this size on the disk of the queue; try later")
+            failure.status = "4.3.1"
+            raise failure
+
+    def room(self) -> "dict[str, Any]":
+        """Return how much of a message is kept in memory, and where the rest of it goes."""
+        share = _MEMORY // max(1, len(self.clients))
+        return {"memory": max(8192, min(_MOST_OF_ONE, share)), "folders": (os.path.dirname(self.path),)}
+
+    def aliases(self, account: "Account") -> "Aliases | None":
+        """Return the aliases that hold for an account; the system's daemon has some of its own. Raises ConfigError."""
+        name = account.aliases
+        if not name:
+            if self._agent or not os.path.exists(_ALIASES):
+                return None
+            name = _ALIASES
+        status = os.stat(name) if os.path.exists(name) else None
+        stamp = (status.st_mtime_ns, status.st_size, status.st_ino) if status is not None else None
+        known = self._aliases.get(name)
+        if known is None or known[0] != stamp:
+            from pysendmail.config import aliases
+
+            known = self._aliases[name] = stamp, aliases.load(name)
+        return known[1]
+
+    def caller(self, uid: int) -> Caller:
+        """Return who a uid is; the password file is not asked for each message."""
+        known = self._callers.get(uid)
+        if known is None:
+            if len(self._callers) >= _KNOWN:
+                self._callers.clear()
+            known = self._callers[uid] = Caller.of(uid)
+        return known
+
+    # Messages
+
+    def submit(self, client: Client, message: "Message") -> None:
+        """Have a message committed, and answer its caller when that is done. Raises the Failure that is the answer."""
+        options = client.options
+        assert options is not None
+        now = time()
+        qid = self._ids.next(now)
+        caller = self.caller(client.uid)
+        composed = compose(
+            options, caller, self.file, message, now=now, qid=qid, received=True, aliases=self.aliases
+        )
+        account = composed.account
+        log = Log(account.syslog, account.logfile, log_tag(options))
+        for part, text in intake_lines(composed, options, client.uid):
+            log.write(part, f"{qid}: {text}", now)
+        submitted = Submitted(
+            composed.parcel, qid=qid, uid=client.uid, account=account.name, config="", now=now, tag=log.tag
+        )
+        entry = submitted.entry()
+        mode = _mode(options.delivery, account)
+        if mode == "q":
+            for recipient in entry.recipients:
+                recipient.due = now + account.retry[0]
+        entry.awaited = mode == "i"
+        loop = self.loop
+
+        def done(failure: errors.Failure | None) -> None:
+            message.body.close()
+            loop.post(lambda: self._committed(client, qid, log, now, failure, entry.awaited))
+
+        client.job = Job([entry, *_reports(submitted, composed, account)], done)
+        self._committer.take(client.job)
+
+    def _committed(
+        self, client: Client, qid: str, log: Log, now: float, failure: errors.Failure | None, awaited: bool
+    ) -> None:
+        if failure is not None:
+            log.write("cleanup", f"{qid}: fatal: {failure}", now, warning=True)
+            failure.logged = True
+            client.refuse(failure)
+            return
+        log.write("cleanup", f"{qid}: queued", now)
+        client.job = None
+        if awaited:
+            self._waiting.begin(client, qid)
+        elif client.fd >= 0:
+            client.answer(0)
+
+    def hear(self) -> None:
+        """Look what became of the messages for whose answers somebody waits."""
+        self._waiting.look()
+
+    # Requests
+
+    def serve(self, client: Client) -> None:
+        """Have a request that is no message answered in a thread."""
+        if self._threads < _THREADS:
+            self._threads += 1
+            start_new_thread(self._serve, (client,))
+        else:
+            self._queued.append(client)
+
+    def _serve(self, client: Client) -> None:
+        from pysendmail.daemon import requests
+
+        code = requests.answer(self, client, Channel(client.line))
+        self.loop.post(lambda: self._served(client, code))
+
+    def _served(self, client: Client, code: int) -> None:
+        self._threads -= 1
+        client.served(code)
+        if self._queued:
+            self.serve(self._queued.pop(0))
+
+    def notify(self) -> None:
+        """Tell the deliver process that there is something to do."""
+        self._notify()
+
+    # Time
+
+    def tick(self) -> None:
+        """Do what has to be done once in a while."""
+        now = self.loop.now
+        for client in list(self.clients):
+            if client.state in (ASKING, SENDING, ANSWERED):
+                if now - client.last > _SILENCE:
+                    client.close()
+            elif client.state == WAITING and now - client.spoken > _SIGN:
+                client.reassure()
+        if self.clients:
+            self.active = now
+        if self._resting:
+            self._resume()
+        self._waiting.tick()
+
+    @property
+    def idle(self) -> float:
+        """Seconds for which there has been nothing to do."""
+        return 0.0 if self.clients else self.loop.now - self.active
+
+    def stop(self) -> None:
+        """Take nobody else; who is here may finish."""
+        if not self._stopping:
+            self._stopping = self.loop.now + _SERVING_END
+            self._resting.clear()
+            for descriptor in self._listeners:
+                self.loop.forget(descriptor)
+
+    @property
+    def ended(self) -> bool:
+        """Whether all is done after `stop`."""
+        if not self._stopping:
+            return False
+        return self.loop.now >= self._stopping or not any(one.state != ASKING for one in self.clients)
+
+    def close(self) -> None:
+        """Commit what is complete, answer whom that concerns, and end."""
+        self._committer.stop()
+        self.loop.turn(0)
+        self._waiting.end()
+        for client in list(self.clients):
+            if client.state == SERVED:
+                continue  # its thread ends with the process
+            client.refuse(errors.TempFail("the daemon is being stopped; nothing was sent, try later"))
+            client.close()
+
+    def note(self, text: str) -> None:
+        """Write a line of the log that is about no message."""
+        self._log.write("pickup", text, time(), warning=True)
+
+
+def _mode(asked: str | None, account: "Account") -> str:
+    """Return how a message is delivered: what the caller asks for, else what is configured, else in the background."""
+    return asked or (account.delivery if account.written("delivery") else "b")
+
+
+def _reports(submitted: Submitted, composed: "Composed", account: "Account") -> "list[Any]":
+    """Return the reports on recipients that are no addresses and were skipped."""
+    if not composed.bad:
+        return []
+    from pysendmail.queue import bounce, states
+    from pysendmail.queue.store import Stored
+    from pysendmail.queue.values import Recipient, Result
+    from pysendmail.queue.verdict import FAILED, Verdict
+
+    now = submitted.now
+    verdicts = []
+    for number, (text, why) in enumerate(composed.bad):
+        recipient = Recipient(
+            0, number, text, None, None, states.ACTIVE, states.QUEUED, now, 0, False, now, now, now, "", "", "", "",
+        )  # fmt: skip
+        result = Result(0, number, states.FAILED, tried=now, dsn="5.1.3")
+        verdicts.append(Verdict(recipient, result, FAILED, f"no mail address: {why}", False))
+    stored = Stored(submitted.header, submitted.parcel.body)
+    settings = settings_of(account, mail_domain(account))
+    return [one.entry for one in bounce.notices(submitted.message(), verdicts, lambda: stored, settings, now)]
+
+
+def _descriptors() -> int:
+    """Allow as many descriptors as may be, within reason, and return how many."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = min(hard if hard != resource.RLIM_INFINITY else 8192, 8192)
+    if wanted > soft:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        except (OSError, ValueError):
+            return soft
+        return wanted
+    return soft
+
+
+def _turn_away(line: _socket.socket, text: str) -> None:
+    """Answer a caller before he has said a word."""
+    try:
+        line.send(wire.frame(wire.ERR, f"sendmail: {text}\n".encode()) + wire.frame(wire.EXIT, b"\x4b"))
+    except OSError:
+        pass  # then he sees that nobody answers
+    line.close()

@@ -1,0 +1,122 @@
+"""Callers who wait for the smarthost's answers (-odi).
+
+Their messages are in the queue like all others. When the deliver process says that there is news, it is looked what the
+first attempt has brought. A caller who is gone, or has waited for too long, has his message go on as any other one.
+"""
+
+from time import time
+
+from pysendmail import errors
+from pysendmail.command import console, result
+from pysendmail.command.identity import mail_domain
+from pysendmail.command.queueing import settings_of
+from pysendmail.config import accounts
+from pysendmail.queue import awaited
+from pysendmail.smtp.outcome import FAILED, SENT, Outcome
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pysendmail.daemon.client import Client
+    from pysendmail.daemon.hall import Hall
+    from pysendmail.queue.settings import Settings
+
+PATIENCE = 900.0
+"""Seconds that a caller is kept waiting; then the message goes on in the queue, which his exit code says."""
+
+
+class Waiting:
+    """The callers who wait, each for one message."""
+
+    __slots__ = ("_callers", "_hall", "_since")
+
+    def __init__(self, hall: "Hall") -> None:
+        self._hall = hall
+        self._callers: dict[str, Client] = {}
+        self._since: dict[str, float] = {}
+
+    def begin(self, client: "Client", qid: str) -> None:
+        """Wait for the answers to a message that was just committed."""
+        if client.fd < 0:
+            self._settle(qid)
+            return
+        self._callers[qid] = client
+        self._since[qid] = self._hall.loop.now
+        self._look(qid, client)
+
+    def left(self, client: "Client") -> None:
+        """Note that a caller is gone."""
+        for qid in [qid for qid, one in self._callers.items() if one is client]:
+            self._forget(qid)
+            self._settle(qid)
+
+    def look(self) -> None:
+        """Look what became of all messages for which somebody waits."""
+        for qid, client in list(self._callers.items()):
+            self._look(qid, client)
+
+    def tick(self) -> None:
+        """Look again, in case that the news went to another process, and end what takes too long."""
+        self.look()
+        for qid, client in list(self._callers.items()):
+            if self._hall.loop.now - self._since[qid] > PATIENCE:
+                self._forget(qid)
+                self._settle(qid)
+                client.answer(0)
+
+    def end(self) -> None:
+        """Tell everybody that his message is in the queue."""
+        for qid, client in list(self._callers.items()):
+            self._look(qid, client)
+            if qid in self._callers:
+                self._forget(qid)
+                self._settle(qid)
+                client.answer(0)
+
+    def _look(self, qid: str, client: "Client") -> None:
+        try:
+            found = awaited.look(self._hall.store, qid, time())
+            if isinstance(found, awaited.Pending):
+                return
+            code = found.code
+            if not awaited.settle(self._hall.store, qid, self._settings, time(), told=bool(code)):
+                return  # it has changed meanwhile
+        except errors.Failure as failure:
+            self._hall.note(f"{qid}: the answer cannot be found out now: {failure}")
+            return
+        self._forget(qid)
+        options = client.options
+        if code and options is not None and options.errors == "e":
+            code = 0
+        client.answer(code, self._text(client, found) if code else "")
+
+    def _text(self, client: "Client", found: awaited.Answer) -> str:
+        """Return the lines for standard error."""
+        if client.options is not None and client.options.errors == "q":
+            return ""
+        said: list[bytes] = []
+        with console.Elsewhere(lambda descriptor, data: said.append(data)):
+            for relay in dict.fromkeys([one.relay for one in found.failed]):
+                outcomes = [
+                    Outcome(one.address, FAILED, one.code, one.dsn, one.reply.encode(), "")
+                    for one in found.failed
+                    if one.relay == relay
+                ]
+                outcomes += [Outcome(one.address, SENT, 0, one.dsn, b"", "") for one in found.sent]
+                result.tell_outcomes(client.program, outcomes, relay or "none")
+        return b"".join(said).decode("utf-8", "surrogateescape")
+
+    def _settle(self, qid: str) -> None:
+        """Let a message go on without anybody who waits: who was refused is reported to its sender."""
+        try:
+            awaited.settle(self._hall.store, qid, self._settings, time())
+        except errors.Failure as failure:
+            # Nobody is forgotten: the deliver process settles what has been left for long.
+            self._hall.note(f"{qid}: nobody waits for the answer any more, which cannot be noted now: {failure}")
+
+    def _settings(self, account: str, config: str) -> "Settings":
+        chosen = accounts.choose(self._hall.file, account=account.encode("latin-1") or None)[0]
+        return settings_of(chosen, mail_domain(chosen))
+
+    def _forget(self, qid: str) -> None:
+        self._callers.pop(qid, None)
+        self._since.pop(qid, None)
