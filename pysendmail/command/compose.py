@@ -7,7 +7,7 @@ import os
 from time import localtime
 
 from pysendmail import errors
-from pysendmail.command.identity import mail_domain
+from pysendmail.command.identity import NO_UID, mail_domain
 from pysendmail.config import accounts
 from pysendmail.delivery.parcel import Parcel
 from pysendmail.log import printable
@@ -34,18 +34,17 @@ _NOTES = 20  # what a message may add to the log for being odd
 class Composed:
     """A submission that is ready: its account and why it was taken, the parcel, and what the log has to know.
 
-    `sender` is the reverse-path before the word null_sender; `from_address` is that of the From field, None without one;
-    `bad` are recipients that were skipped, as (text, reason); `notes` are for the log.
+    `sender` is the reverse-path before the word null_sender; `bad` are recipients that were skipped, as (text, reason);
+    `notes` are for the log.
     """
 
-    __slots__ = ("account", "bad", "from_address", "notes", "parcel", "reason", "sender")
+    __slots__ = ("account", "bad", "notes", "parcel", "reason", "sender")
 
     def __init__(self, account: "Account", reason: str, parcel: Parcel, prepared: "Prepared", notes: list[str]) -> None:
         self.account = account
         self.reason = reason
         self.parcel = parcel
         self.sender = prepared.sender
-        self.from_address = prepared.from_address
         self.bad = prepared.bad
         self.notes = notes
 
@@ -61,14 +60,16 @@ def compose(
     envelope: "Envelope | None" = None,
     received: bool = False,
     chosen: "tuple[Account, str] | None" = None,
+    forced: str | None = None,
     aliases: "Callable[[Account], Aliases | None] | None" = None,
 ) -> Composed:
     """Return what leaves for a message. Raises Failure, and then nothing may leave.
 
     `envelope` is that of an SMTP session, which alone gives sender and recipients. `received` puts a Received field on
-    top. `chosen` is what choose_account returned, if it was asked; `aliases` finds the aliases of an account.
+    top. `chosen` is what choose_account returned, if it was asked, else `forced` the account that it has to be.
+    `aliases` finds the aliases of an account.
     """
-    account, reason = chosen or choose_account(file, options, caller, message, envelope)
+    account, reason = chosen or choose_account(file, options, caller, message, envelope, forced)
     if message.empty and not account.allow_empty:
         raise errors.DataError("the input is empty; nothing was sent (allow_empty on would send it)")
     known = (aliases or aliases_of)(account)
@@ -91,7 +92,8 @@ def compose(
     if received:
         from pysendmail.command.received import received_field
 
-        prepared.fields.insert(0, received_field(account, qid, facts))
+        shown = file.written is not None and file.written.received_user and caller.uid != NO_UID
+        prepared.fields.insert(0, received_field(account, qid, facts, caller.uid if shown else None))
     parcel = Parcel(
         prepared.fields,
         message.body,
@@ -111,8 +113,18 @@ def choose_account(
     caller: "Caller",
     message: "Message | None",
     envelope: "Envelope | None" = None,
+    forced: str | None = None,
 ) -> "tuple[Account, str]":
-    """Choose by -a, by the sender, by the From field, or take the default; return the account and the reason."""
+    """Choose by -a, by the sender, by the From field, or take the default; return the account and the reason.
+
+    `forced` is the only one that this caller may use. Raises NoPermission for another that he asks for.
+    """
+    if forced is not None:
+        name = forced.encode("latin-1")
+        if options.account not in (None, name):
+            raise errors.NoPermission("this caller may not choose the account (use_account names the one)")
+        account, _ = accounts.choose(file, account=name, uid=caller.uid)
+        return account, f"{accounts.named(file.accounts[forced])}, the only one for this caller"
     text = options.sender if envelope is None else envelope.sender
     sender = None
     if text:

@@ -8,8 +8,15 @@ it looks like one, and what was expected. Values are text of one octet a charact
 import os
 
 from pysendmail.config.values import Expected
-from pysendmail.config.words import ACTS, OLD, REFUSED, WORDS
+from pysendmail.config.words import ACTS, OF_THE_DAEMON, OLD, REFUSED, WORDS
 from pysendmail.errors import ConfigError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pysendmail.config.callers import Rule
+    from pysendmail.config.daemon import Daemon
 
 FILE_LIMIT = 1 << 20
 _LINE_LIMIT = 16384
@@ -46,10 +53,10 @@ class File:
 
     `place` is the file's name fit to be shown; `msmtp` says that it is one of msmtp's own files, whose defaults differ;
     `caller_config` that callers with a low uid may name files of their own; `secrets` are the words in it that call for
-    care with its rights.
+    care with its rights. `written` is what stands there for the daemon, None if nothing does; `daemon` is never None.
     """
 
-    __slots__ = ("accounts", "caller_config", "msmtp", "place", "secrets")
+    __slots__ = ("accounts", "caller_config", "msmtp", "place", "secrets", "written")
 
     def __init__(self, place: str, msmtp: bool = False) -> None:
         self.place = place
@@ -57,6 +64,16 @@ class File:
         self.accounts: dict[str, Section] = {}
         self.caller_config = False
         self.secrets: set[str] = set()
+        self.written: Daemon | None = None
+
+    @property
+    def daemon(self) -> "Daemon":
+        """Return what holds for the daemon, which is the default where nothing was written."""
+        if self.written is None:
+            from pysendmail.config.daemon import Daemon
+
+            self.written = Daemon()
+        return self.written
 
     def at(self, line: int) -> str:
         """Return the place of a line, as errors name it."""
@@ -66,13 +83,14 @@ class File:
 class _Reader:
     """Where the reading of a file has come to."""
 
-    __slots__ = ("defaults", "file", "home", "section")
+    __slots__ = ("defaults", "file", "home", "rule", "section")
 
     def __init__(self, file: File, home: str) -> None:
         self.file = file
         self.home = home
         self.defaults = Section("", 0)
         self.section: Section | None = None
+        self.rule: Rule | None = None
 
     def wrong(self, line: int, text: str) -> ConfigError:
         return ConfigError(text, self.file.at(line))
@@ -80,7 +98,7 @@ class _Reader:
     def take(self, line: int, word: str, value: str) -> None:
         """Take one line, of which comments and blanks are gone."""
         row = WORDS.get(word)
-        if row is None:
+        if row is None or self.rule is not None:
             self._take_structure(line, word, value)
             return
         doing, convert, extra = row
@@ -98,8 +116,7 @@ class _Reader:
 
     def _set(self, line: int, word: str, value: object) -> None:
         if word == "caller_config":
-            if self.section is not None and self.section is not self.defaults:
-                raise self.wrong(line, "caller_config: stands above the first account")
+            self._require_top(line, word)
             self.file.caller_config = bool(value)
             return
         if isinstance(value, str) and value[:2] == "~/":
@@ -121,15 +138,48 @@ class _Reader:
 
     def _take_structure(self, line: int, word: str, value: str) -> None:
         if word == "account":
+            self.rule = None
             self._begin_account(line, value)
         elif word == "defaults":
             if value:
                 raise self.wrong(line, "defaults: expected nothing behind it")
+            self.rule = None
             self.section = self.defaults
+        elif word == "caller":
+            self._read(line, word, lambda: self.file.daemon.begin_caller(value, self.file.at(line)))
+            self.rule = self.file.daemon.callers[-1]
+        elif self.rule is not None:
+            self._take_of_caller(line, word, value, self.rule)
+        elif word in OF_THE_DAEMON:
+            self._require_top(line, word)
+            self._read(line, word, lambda: self.file.daemon.take(word, value, line, self.home))
         elif is_word(word):
             raise self.wrong(line, f'unknown word "{word}"')
         else:
             raise self.wrong(line, "not a configuration line")
+
+    def _take_of_caller(self, line: int, word: str, value: str, rule: "Rule") -> None:
+        from pysendmail.config.callers import CALLER_WORDS
+
+        if word in CALLER_WORDS:
+            self._read(line, word, lambda: rule.take(word, value, line))
+        elif word in WORDS or word in OF_THE_DAEMON:
+            where = "above the first account" if word in OF_THE_DAEMON else 'below "account" or "defaults"'
+            raise self.wrong(line, f"{word}: is no word of a caller; it stands {where}")
+        else:
+            raise self.wrong(line, f'unknown word "{word}"' if is_word(word) else "not a configuration line")
+
+    def _read(self, line: int, word: str, read: "Callable[[], None]") -> None:
+        try:
+            read()
+        except Expected as expected:
+            raise self.wrong(line, f"{word}: expected {expected}") from None
+
+    def _require_top(self, line: int, word: str) -> None:
+        """Raise ConfigError if an account has begun by a line of its own."""
+        section = self.section
+        if section is not None and section is not self.defaults and not section.headless:
+            raise self.wrong(line, f"{word}: stands above the first account")
 
     def _begin_account(self, line: int, value: str) -> None:
         name, colon, parents = value.partition(":")
@@ -171,6 +221,8 @@ def parse(text: bytes, place: str, *, home: str = "", msmtp: bool = False) -> Fi
         if content and content[0] != "#":
             word, _, value = content.replace("\t", " ", 1).partition(" ")
             reader.take(line, word, _unquoted(value.strip(" \t")))
+    if file.written is not None:
+        file.written.settle(file)
     return file
 
 

@@ -1,8 +1,8 @@
-"""The one table of configuration words: what each means, how its value is read, and what holds when it is not written.
+"""The one table of words for accounts: what each means, how its value is read, and what holds when it is not written.
 
-Every word of ours and of msmtp's stands here. A word either acts, is an older spelling of one that acts, is passed over
-with a note because nothing is lost by it, or is refused because ignoring it would send mail another way or with less
-protection than the file asks for.
+Every word of ours and of msmtp's stands here, but for those of the daemon. A word either acts, is an older spelling of
+one that acts, is passed over with a note because nothing is lost by it, or is refused because ignoring it would send
+mail another way or with less protection than the file asks for.
 """
 
 from pysendmail.config import values
@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 ACTS, OLD, NOTED, REFUSED = range(4)
-
-_DAEMON = "has no effect: this release has no daemon"
 
 # word: (ACTS, converter, default), (OLD, converter, the word that acts) or (NOTED or REFUSED, what is looked at, text)
 WORDS: "dict[str, tuple[int, Callable[[str], object], object]]" = {
@@ -96,9 +94,7 @@ WORDS: "dict[str, tuple[int, Callable[[str], object], object]]" = {
     "socket": (REFUSED, values.empty_is_fine, "local sockets are not offered"),
     "proxy_host": (REFUSED, values.empty_is_fine, "connections through a proxy are not offered"),
     "tls_priorities": (REFUSED, values.empty_is_fine, "priorities are not offered; see tls_min_version"),
-    # the daemon, which this release does not have
-    "listen": (NOTED, values.any_value, _DAEMON),
-    "submission_socket": (NOTED, values.any_value, _DAEMON),
-    "run_as": (NOTED, values.any_value, _DAEMON),
-    "received_user": (NOTED, values.flag, "has no effect: this release adds no Received field"),
 }
+
+# Words for the whole file; config/daemon.py reads them, and is loaded where there are any.
+OF_THE_DAEMON = ("listen", "submission_socket", "run_as", "idle_exit", "received_user", "caller")
