@@ -3,10 +3,13 @@
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 
 import pytest
 
 from pysendmail.config import accounts, aliases, reader, values
+from pysendmail.config.callers import CALLER_WORDS, Rule
+from pysendmail.config.daemon import DAEMON_WORDS, Daemon
 from pysendmail.config.words import ACTS, NOTED, OLD, REFUSED, WORDS
 from tests.conftest import skip
 from tests.imports import ROOT
@@ -14,8 +17,6 @@ from tests.imports import ROOT
 PAGE = ROOT / "man" / "pysendmail.conf.5"
 TEXT = PAGE.read_text()
 STRUCTURE = {"account", "defaults"}
-# Words of a daemon, which this release does not have.
-LATER = {"listen", "submission_socket", "run_as", "received_user"}
 
 
 def section(name: str) -> str:
@@ -23,10 +24,10 @@ def section(name: str) -> str:
     return re.split(r"^\.Sh ", TEXT.partition(f"\n.Sh {name}\n")[2], maxsplit=1, flags=re.M)[0]
 
 
-def headings() -> dict[str, str]:
-    """Give the heading of each word without macros: `on | off`."""
+def headings(name: str = "DESCRIPTION") -> dict[str, str]:
+    """Give the heading of each word of a section without macros: `on | off`."""
     found: dict[str, str] = {}
-    for line in re.findall(r"^\.It Cm (.*)", section("DESCRIPTION"), flags=re.M):
+    for line in re.findall(r"^\.It Cm (.*)", section(name), flags=re.M):
         word, _, rest = line.partition(" ")
         assert word not in found, word
         found[word] = " ".join(part for part in rest.split() if part not in ("Ar", "Cm", "Ns", "Op"))
@@ -60,7 +61,42 @@ READ_DEFAULTS = sorted(
 
 
 def test_the_manual_has_every_word_that_acts_and_no_other() -> None:
-    assert set(HEADINGS) == STRUCTURE | {word for word, row in WORDS.items() if row[0] in (ACTS, OLD)}
+    assert set(HEADINGS) == STRUCTURE | {word for word, row in WORDS.items() if row[0] in (ACTS, OLD)} | set(DAEMON_WORDS)
+
+
+def test_the_manual_has_every_word_of_a_caller_and_no_other() -> None:
+    assert set(headings("CALLERS")) == {"caller", *CALLER_WORDS}
+
+
+@pytest.mark.parametrize(("word", "convert"), sorted({**DAEMON_WORDS, **CALLER_WORDS}.items()))
+def test_the_default_of_a_word_for_the_daemon_is_that_of_the_manual(word: str, convert: Callable[[str], object]) -> None:
+    rule, daemon = Rule("alice", "conf:1"), Daemon()
+    default = getattr(rule if word in CALLER_WORDS else daemon, word)
+    text = section("CALLERS" if word in CALLER_WORDS else "DESCRIPTION")
+    after = re.split(rf"^\.It Cm {word}\b.*\n", text, maxsplit=1, flags=re.M)[1]
+    said = re.split(r"^\.(?:It|El)\b", after, maxsplit=1, flags=re.M)[0]
+    written = re.findall(r"The default is\n?(?:\.Cm )? ?([a-z]+)", said)
+    if default in (None, False) and written == ["off"]:
+        assert not convert("off")
+    else:
+        known = {"senders": ["any"], "listen": ["none"], "submission_socket": [], "run_as": [], "use_account": []}
+        assert written == known[word] and not default
+
+
+@pytest.mark.parametrize("word", [word for word, convert in {**DAEMON_WORDS, **CALLER_WORDS}.items() if convert == values.flag])
+def test_a_word_for_the_daemon_that_is_on_or_off_is_shown_as_such(word: str) -> None:
+    assert {**headings(), **headings("CALLERS")}[word] == "on | off"
+
+
+def test_the_example_of_callers_does_what_it_says() -> None:
+    text = re.findall(r"^\.Bd -literal.*?\n(.*?)^\.Ed", section("CALLERS"), flags=re.M | re.S)[0]
+    file = reader.parse(text.encode(), "example")
+    rules = {rule.shown: rule for rule in file.daemon.callers}
+    assert list(rules) == ["*", "@staff", "www-data", "listener", "games"]
+    assert rules["www-data"].aligned == b"shop@example.org" and rules["www-data"].rate == (200, 3600.0)
+    assert rules["games"].deny and rules["*"].senders == [(b"%U", b"example.org")]
+    assert file.daemon.listen == [("127.0.0.1", 25, False), ("::1", 25, True)]
+    assert accounts.choose(file)[0].host == "smtp.example.org"
 
 
 @pytest.mark.parametrize("word", sorted(word for word, row in WORDS.items() if row[:2] == (ACTS, values.flag)))
@@ -107,11 +143,7 @@ def test_the_manual_says_what_becomes_of_each_word_of_msmtp_that_does_not_act() 
     for word, row in WORDS.items():
         if row[0] in (NOTED, REFUSED):
             told = bool(re.search(rf"^\.Cm {word}\b", compatibility, flags=re.M))
-            assert told is (word not in LATER), word
-
-
-def test_no_word_of_a_later_release_is_documented() -> None:
-    assert [word for word in LATER if re.search(rf"^\.(It )?Cm {word}\b", TEXT, flags=re.M)] == []
+            assert told, word
 
 
 def test_the_manual_names_the_files_that_are_read() -> None:

@@ -21,7 +21,7 @@ def verdict(door: Door, text: bytes, *arguments: str, envelope: Envelope | None 
     try:
         door.take(text, *(arguments or ("-t", "-falice@example.org")), envelope=envelope)
     except errors.NoPermission as failure:
-        return re.findall(r"\((the [A-Za-z -]+)\); caller ", str(failure))[0]
+        return str(re.findall(r"\((the [A-Za-z -]+)\); caller ", str(failure))[0])
     return ""
 
 
