@@ -1,6 +1,5 @@
 """Users and groups of this machine, asked once each."""
 
-import grp
 import os
 import pwd
 
@@ -31,6 +30,8 @@ class Directory:
     def gid_of(self, group: bytes) -> int | None:
         """Return the gid of a group, None if there is no such group."""
         if group not in self._groups:
+            import grp
+
             try:
                 self._groups[group] = grp.getgrnam(os.fsdecode(group)).gr_gid
             except KeyError:
