@@ -12,13 +12,14 @@ from _thread import start_new_thread
 from time import time
 
 from pysendmail import errors, wire
-from pysendmail.command.compose import compose, intake_lines, log_tag
+from pysendmail.command.compose import intake_lines, log_tag
 from pysendmail.command.identity import Caller, mail_domain
 from pysendmail.command.queueing import Submitted, settings_of
 from pysendmail.daemon.channel import Channel
 from pysendmail.daemon.client import ANSWERED, ASKING, SENDING, SERVED, WAITING, Client
 from pysendmail.daemon.committer import Committer, Job
 from pysendmail.daemon.loop import Loop
+from pysendmail.daemon.policy import Policy
 from pysendmail.daemon.waiting import Waiting
 from pysendmail.log import Log
 from pysendmail.queue.bounce import Ids
@@ -45,6 +46,7 @@ _SIGN = 20.0  # seconds after which who waits is told that we are alive
 _THREADS = 12  # requests that are answered at once
 _KNOWN = 1000  # callers whose entries of the password file are kept
 _SPARE = 64  # descriptors that are not for callers
+_COUNTED = 2.0  # seconds for which it is known how many messages of a uid are in the queue
 _ALIASES = "/etc/aliases"
 _SERVING_END = 30.0  # seconds that callers have to finish when the daemon is being stopped
 
@@ -82,6 +84,8 @@ class Hall:
         self._stopping = 0.0
         self._agent = agent
         self._waiting = Waiting(self)
+        self._counts: dict[int, list[float]] = {}
+        self._policy = Policy(file.daemon.callers, self.own, self._queued_of)
 
     # Coming and going
 
@@ -212,8 +216,8 @@ class Hall:
         now = time()
         qid = self._ids.next(now)
         caller = self.caller(client.uid)
-        composed = compose(
-            options, caller, self.file, message, now=now, qid=qid, received=True, aliases=self.aliases
+        composed = self._policy.compose(
+            options, caller, self.file, message, now=now, clock=self.loop.now, qid=qid, aliases=self.aliases
         )
         account = composed.account
         log = Log(account.syslog, account.logfile, log_tag(options))
@@ -255,6 +259,14 @@ class Hall:
     def hear(self) -> None:
         """Look what became of the messages for whose answers somebody waits."""
         self._waiting.look()
+
+    def _queued_of(self, uid: int) -> int:
+        """Return how many messages of a uid are in the queue, as of a moment ago and with all that came since."""
+        counted = self._counts.get(uid)
+        if counted is None or self.loop.now > counted[0] + _COUNTED:
+            counted = self._counts[uid] = [self.loop.now, self.store.waiting_of(uid)]
+        counted[1] += 1
+        return int(counted[1]) - 1
 
     # Requests
 

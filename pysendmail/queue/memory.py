@@ -380,6 +380,12 @@ class MemoryStore(Store):
             message = self._messages[number]
             return Item(_copy(message), [self._shown(message, one) for one in self._recipients[number]])
 
+    def waiting_of(self, uid: int) -> int:
+        with self._lock:
+            here = (*states.WAITING, states.ACTIVE, states.HELD)
+            mine = [message for message in self._messages.values() if message.uid == uid]
+            return sum([any(one.state in here for one in self._recipients[message.id]) for message in mine])
+
     def counts(self) -> Counts:
         with self._lock:
             tally = dict.fromkeys(states.STATES, 0)

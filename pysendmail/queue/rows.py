@@ -2,7 +2,7 @@
 
 from pysendmail.queue import schema
 from pysendmail.queue.sqlite import seal_message
-from pysendmail.queue.states import ACTIVE, CODES, DONE, FAILED, STATES, WAITING
+from pysendmail.queue.states import ACTIVE, CODES, DONE, FAILED, HELD, STATES, WAITING
 from pysendmail.queue.values import Counts, Item, Message, Recipient, Select
 
 TYPE_CHECKING = False
@@ -166,6 +166,15 @@ def untried(database: "Database", select: Select, since: float, now: float) -> b
     return bool(database.read(sql, (since, since, now, *condition.parameters)))
 
 
+def waiting_of(database: "Database", uid: int) -> int:
+    """See Store.waiting_of."""
+    sql = (
+        "SELECT count(*) FROM message m WHERE uid = ? AND EXISTS"
+        f" (SELECT 1 FROM recipient r WHERE r.message = m.id AND r.state <= {CODES[HELD]})"
+    )
+    return int(database.read(sql, (uid,))[0][0])
+
+
 def counts(database: "Database") -> Counts:
     """See Store.counts."""
     sql = "SELECT count(*), coalesce(sum(header_size + 2 + body_size), 0), coalesce(min(created), 0.0) FROM message"
@@ -176,4 +185,4 @@ def counts(database: "Database") -> Counts:
     return Counts(messages, octets, oldest, states)
 
 
-assert CODES[FAILED] == 6 and _WAITING == 3 and CODES[ACTIVE] == 4, "the indexes are made for these"
+assert CODES[FAILED] == 6 and _WAITING == 3 and CODES[ACTIVE] == 4 and CODES[HELD] == 5, "the indexes are made for these"

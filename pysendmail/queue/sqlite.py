@@ -203,6 +203,11 @@ class SqliteStore(Store):
 
         return rows.get(self._database, qid)
 
+    def waiting_of(self, uid: int) -> int:
+        from pysendmail.queue import rows
+
+        return rows.waiting_of(self._database, uid)
+
     def counts(self) -> "Counts":
         from pysendmail.queue import rows
 

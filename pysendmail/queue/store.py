@@ -249,6 +249,10 @@ class Store:
         """Return a message with all its recipients, whatever their state, or None."""
         raise NotImplementedError
 
+    def waiting_of(self, uid: int) -> int:
+        """Count the messages of a uid that wait, are held or are being delivered."""
+        raise NotImplementedError
+
     def counts(self) -> "Counts":
         """Count what is in the queue; sent and removed recipients of messages that are still there included."""
         raise NotImplementedError
