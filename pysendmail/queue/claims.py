@@ -36,8 +36,8 @@ _REPORT = (
     " code = ?11 WHERE message = ?12 AND number = ?13 AND state = 4 AND owner = ?14"
 )
 _NOTE = (
-    "INSERT INTO journey SELECT NULL, m.qid, m.uid, ?, r.address, ?, ?, ?, ?, ?, ?, ?, ? FROM recipient r"
-    " JOIN message m ON m.id = r.message WHERE r.message = ? AND r.number = ?"
+    "INSERT INTO journey SELECT NULL, m.qid, m.uid, m.created, m.sender, ?, r.address, ?, ?, ?, ?, ?, ?, ?, ?"
+    " FROM recipient r JOIN message m ON m.id = r.message WHERE r.message = ? AND r.number = ?"
 )
 _IS_AWAITED = f"SELECT 1 FROM message WHERE id = ? AND flags & {schema.AWAITED}"
 

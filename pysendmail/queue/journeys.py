@@ -7,7 +7,7 @@ that of their times, so that the oldest ones are found without a look at the oth
 from time import sleep
 
 from pysendmail.queue import schema
-from pysendmail.queue.states import STATES
+from pysendmail.queue.states import CODES, RESULTS, STATES
 from pysendmail.queue.values import LEG_AGE, LEGS, Gauge, Leg
 
 TYPE_CHECKING = False
@@ -16,23 +16,52 @@ if TYPE_CHECKING:
 
     from pysendmail.queue.database import Database
 
-_COLUMNS = "id, qid, uid, at, recipient, state, relay, tls, dsn, reply, waiting, connecting, sending"
+_COLUMNS = "id, qid, uid, created, sender, at, recipient, state, relay, tls, dsn, reply, waiting, connecting, sending"
 _BATCH = 1000
 _PAUSE = 0.005  # seconds between two batches: who waits for the lock looks only now and then whether it is free
 
 
-def journey(database: "Database", qid: str | None, uid: int | None, after: int, limit: int) -> list[Leg]:
+def journey(
+    database: "Database",
+    qid: str | None,
+    uid: int | None,
+    after: int,
+    limit: int,
+    among: "tuple[str, ...]",
+    newest: bool,
+) -> list[Leg]:
     """See Store.journey."""
-    conditions, parameters = "id > ?", [after]
-    wanted: list[object] = []
+    conditions = "id > ?"
+    parameters: list[object] = [after]
     for column, value in (("qid", qid), ("uid", uid)):
         if value is not None:
             conditions += f" AND {column} = ?"
-            wanted.append(value)
-    found = database.read(
-        f"SELECT {_COLUMNS} FROM journey WHERE {conditions} ORDER BY id LIMIT ?", (*parameters, *wanted, limit)
-    )
-    return [Leg(*row[:5], STATES[row[5] - 1], *row[6:13]) for row in found]  # type: ignore[call-arg]
+            parameters.append(value)
+    if len(among) < len(RESULTS):
+        conditions += f" AND state IN ({', '.join('?' * len(among))})"
+        parameters += [CODES[state] for state in among]
+    order = " DESC" if newest else ""
+    sql = f"SELECT {_COLUMNS} FROM journey WHERE {conditions} ORDER BY id{order} LIMIT ?"
+    found = database.read(sql, (*parameters, limit))
+    legs = [Leg(*row[:7], STATES[row[7] - 1], *row[8:15]) for row in found]  # type: ignore[call-arg]
+    return legs[::-1] if newest else legs
+
+
+def travelled(database: "Database", limit: int, uid: int | None) -> list[str]:
+    """See Store.travelled."""
+    condition, parameters = ("", ()) if uid is None else (" WHERE uid = ?", (uid,))
+    sql = f"SELECT qid FROM journey{condition} GROUP BY qid ORDER BY max(id) DESC LIMIT ?"
+    return [row[0] for row in database.read(sql, (*parameters, limit))]
+
+
+def tally(database: "Database", since: float, until: float, uid: int | None) -> dict[str, int]:
+    """See Store.tally."""
+    condition, parameters = ("", ()) if uid is None else (" AND uid = ?", (uid,))
+    sql = f"SELECT state, count(*) FROM journey WHERE at > ? AND at <= ?{condition} GROUP BY state"
+    found = dict.fromkeys(RESULTS, 0)
+    for state, number in database.read(sql, (since, until, *parameters)):
+        found[STATES[state - 1]] = number
+    return found
 
 
 def trim(database: "Database", now: float) -> None:

@@ -6,17 +6,15 @@ from _thread import RLock
 from pysendmail import errors
 from pysendmail.queue import states
 from pysendmail.queue.matching import matches
+from pysendmail.queue.memory_past import Past
+from pysendmail.queue.memory_rows import copy, hold, report, take_out, unhold
 from pysendmail.queue.store import Damaged, LeaseLost, Store, Stored, StoredBody
 from pysendmail.queue.values import (
     AHEAD,
     HORIZON,
-    LEG_AGE,
-    LEGS,
     Counts,
-    Gauge,
     Item,
     Lane,
-    Leg,
     Message,
     Outlook,
     Recipient,
@@ -27,11 +25,9 @@ from pysendmail.queue.values import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from typing import TypeVar
 
-    from pysendmail.queue.values import Entry, Notice, Problem, Result
+    from pysendmail.queue.values import Entry, Gauge, Leg, Notice, Problem, Result
 
-    T = TypeVar("T")
     Key = tuple[int, int]
 
 _LIMIT = 1024
@@ -51,9 +47,7 @@ class MemoryStore(Store):
         self._ids: dict[str, int] = {}
         self._recipients: dict[int, list[Recipient]] = {}
         self._lanes: dict[tuple[str, str], Lane] = {}
-        self._legs: list[Leg] = []
-        self._last_leg = 0
-        self._gauges: dict[str, list[Gauge]] = {}
+        self._past = Past()
         self._owners: dict[str, float] = {}
         self._enrolled: set[str] = set()
 
@@ -140,7 +134,7 @@ class MemoryStore(Store):
             for message, recipients in found[:limit]:
                 for one in recipients:
                     one.origin, one.state, one.owner = one.state, states.ACTIVE, owner
-                items.append(Item(_copy(message), [_copy(one) for one in recipients]))
+                items.append(Item(copy(message), [copy(one) for one in recipients]))
             return items
 
     def _waiting(self, select: Select | None, after: int) -> "list[tuple[Message, list[Recipient]]]":
@@ -211,20 +205,11 @@ class MemoryStore(Store):
                 notice.entered = set(notice.about) <= set(accepted) and not told
             self.add_many([notice.entry for notice in notices if notice.entered])
             for result, one in mine:
-                _report(one, result)
-                self._note(one, result)
+                report(one, result)
+                self._past.note(self._messages[one.message], one, result)
             for message in {message for message, _ in accepted}:
                 self._drop_if_done(message)
             return accepted
-
-    def _note(self, one: Recipient, result: "Result") -> None:
-        message = self._messages[one.message]
-        self._last_leg += 1
-        leg = Leg(
-            self._last_leg, message.qid, message.uid, result.tried, one.address, result.state, result.relay, result.tls,
-            result.dsn, result.reply[:_LIMIT], *result.times,
-        )  # fmt: skip
-        self._legs.append(leg)
 
     def _one(self, message: int, number: int) -> Recipient | None:
         recipients = self._recipients.get(message, [])
@@ -268,9 +253,9 @@ class MemoryStore(Store):
                     if one.state in states.WAITING
                 ]
                 if lane.until > 0 or waiting:
-                    copy = _copy(lane)
-                    copy.waiting = len(waiting)
-                    found.append(copy)
+                    shown = copy(lane)
+                    shown.waiting = len(waiting)
+                    found.append(shown)
             return found
 
     def close_lane(
@@ -307,15 +292,14 @@ class MemoryStore(Store):
                     if one.state == states.FAILED:
                         one.done = min(one.done, now)
                         if one.done <= now - keepfailed:
-                            _take_out(one, now)
+                            take_out(one, now)
                             number += 1
                 self._drop_if_done(message)
             return number
 
     def tidy(self, now: float) -> None:
         with self._lock:
-            newest = self._legs[-LEGS:]
-            self._legs = [leg for leg in newest if leg is newest[-1] or leg.at >= now - LEG_AGE]
+            self._past.trim(now)
 
     # Answers that somebody waits for
 
@@ -340,7 +324,7 @@ class MemoryStore(Store):
             message.awaited = False
             if drop:
                 for one in found:
-                    _take_out(one, one.done)
+                    take_out(one, one.done)
                 self._drop_if_done(message.id)
             return True
 
@@ -363,14 +347,14 @@ class MemoryStore(Store):
             for one in self._recipients[message.id]
             if matches(select, message, one) and (all_states or one.state not in states.DONE)
         ]
-        return Item(_copy(message), recipients)
+        return Item(copy(message), recipients)
 
     def _shown(self, message: Message, one: Recipient) -> Recipient:
-        copy = _copy(one)
+        shown = copy(one)
         lane = self._lanes[message.account, message.config]
-        if not copy.reply and lane.until > 0 and copy.state in states.WAITING:
-            copy.reply, copy.dsn = lane.reply, lane.dsn
-        return copy
+        if not shown.reply and lane.until > 0 and shown.state in states.WAITING:
+            shown.reply, shown.dsn = lane.reply, lane.dsn
+        return shown
 
     def get(self, qid: str) -> Item | None:
         with self._lock:
@@ -378,7 +362,7 @@ class MemoryStore(Store):
             if number is None:
                 return None
             message = self._messages[number]
-            return Item(_copy(message), [self._shown(message, one) for one in self._recipients[number]])
+            return Item(copy(message), [self._shown(message, one) for one in self._recipients[number]])
 
     def waiting_of(self, uid: int) -> int:
         with self._lock:
@@ -386,34 +370,50 @@ class MemoryStore(Store):
             mine = [message for message in self._messages.values() if message.uid == uid]
             return sum([any(one.state in here for one in self._recipients[message.id]) for message in mine])
 
-    def counts(self) -> Counts:
+    def counts(self, uid: int | None = None) -> Counts:
         with self._lock:
             tally = dict.fromkeys(states.STATES, 0)
-            for recipients in self._recipients.values():
-                for one in recipients:
+            messages = [message for message in self._messages.values() if uid in (None, message.uid)]
+            for message in messages:
+                for one in self._recipients[message.id]:
                     tally[one.state] += 1
-            messages = self._messages.values()
             oldest = min([message.created for message in messages], default=0.0)
             return Counts(len(messages), sum([message.size for message in messages]), oldest, tally)
 
-    def journey(self, qid: str | None = None, uid: int | None = None, after: int = 0, limit: int = 1000) -> list[Leg]:
+    def journey(
+        self,
+        qid: str | None = None,
+        uid: int | None = None,
+        after: int = 0,
+        limit: int = 1000,
+        *,
+        among: tuple[str, ...] = states.RESULTS,
+        newest: bool = False,
+    ) -> "list[Leg]":
         with self._lock:
-            found = [leg for leg in self._legs if leg.id > after and qid in (None, leg.qid) and uid in (None, leg.uid)]
-            return found[:limit]
+            return self._past.journey(qid, uid, after, limit, among, newest)
+
+    def travelled(self, limit: int, uid: int | None = None) -> list[str]:
+        with self._lock:
+            return self._past.travelled(limit, uid)
+
+    def tally(self, since: float, until: float, uid: int | None = None) -> dict[str, int]:
+        with self._lock:
+            return self._past.tally(since, until, uid)
 
     def publish(self, process: str, values: dict[str, str], now: float) -> None:
         with self._lock:
-            self._gauges[process] = [Gauge(process, name, value, now) for name, value in sorted(values.items())]
+            self._past.publish(process, values, now)
 
-    def gauges(self) -> list[Gauge]:
+    def gauges(self) -> "list[Gauge]":
         with self._lock:
-            return [gauge for _, gauges in sorted(self._gauges.items()) for gauge in gauges]
+            return self._past.gauges()
 
     def hold(self, select: Select) -> Steered:
-        return self._steer(select, states.sources("hold"), _hold)
+        return self._steer(select, states.sources("hold"), hold)
 
     def unhold(self, select: Select) -> Steered:
-        return self._steer(select, states.sources("unhold"), _unhold)
+        return self._steer(select, states.sources("unhold"), unhold)
 
     def retry(self, select: Select, now: float) -> Steered:
         def again(one: Recipient) -> None:
@@ -438,7 +438,7 @@ class MemoryStore(Store):
             )
 
     def remove(self, select: Select, now: float) -> Steered:
-        return self._steer(select, states.sources("remove"), lambda one: _take_out(one, now))
+        return self._steer(select, states.sources("remove"), lambda one: take_out(one, now))
 
     def _steer(self, select: Select, sources: tuple[str, ...], work: "Callable[[Recipient], None]") -> Steered:
         steered = Steered(0, 0)
@@ -462,39 +462,3 @@ class MemoryStore(Store):
         with self._lock:
             for owner in list(self._enrolled):
                 self.release(owner)
-
-
-def _copy(value: "T") -> "T":
-    copy = object.__new__(type(value))
-    for name in value.__slots__:  # type: ignore[attr-defined]
-        setattr(copy, name, getattr(value, name))
-    return copy
-
-
-def _hold(one: Recipient) -> None:
-    one.origin, one.state = one.state, states.HELD
-
-
-def _unhold(one: Recipient) -> None:
-    one.state, one.origin = one.origin, ""
-
-
-def _take_out(one: Recipient, now: float) -> None:
-    one.state, one.origin, one.done = states.REMOVED, "", now
-
-
-def _report(one: Recipient, result: "Result") -> None:
-    """Write one accepted result."""
-    origin = ""
-    if result.state == states.HELD:
-        origin = result.origin if result.origin in states.WAITING else one.origin
-    one.state, one.origin, one.owner, one.due = result.state, origin, "", result.due
-    one.warned = one.warned or result.warned
-    one.reply, one.dsn, one.relay = result.reply[:_LIMIT], result.dsn, result.relay
-    one.done = result.tried if result.state in (states.SENT, states.FAILED) else 0.0
-    one.code = result.code
-    if result.attempted:
-        one.attempts += 1
-        one.first_tried = one.first_tried or result.tried
-        one.last_tried = result.tried
-

@@ -175,12 +175,16 @@ def waiting_of(database: "Database", uid: int) -> int:
     return int(database.read(sql, (uid,))[0][0])
 
 
-def counts(database: "Database") -> Counts:
+def counts(database: "Database", uid: int | None = None) -> Counts:
     """See Store.counts."""
     sql = "SELECT count(*), coalesce(sum(header_size + 2 + body_size), 0), coalesce(min(created), 0.0) FROM message"
-    messages, octets, oldest = database.read(sql)[0]
+    source, condition = "recipient r", ""
+    parameters: tuple[int, ...] = ()
+    if uid is not None:
+        source, condition, parameters = "message JOIN recipient r ON r.message = message.id", " WHERE uid = ?", (uid,)
+    messages, octets, oldest = database.read(sql + condition, parameters)[0]
     states = dict.fromkeys(STATES, 0)
-    for state, number in database.read("SELECT state, count(*) FROM recipient GROUP BY state"):
+    for state, number in database.read(f"SELECT r.state, count(*) FROM {source}{condition} GROUP BY r.state", parameters):
         states[_NAMES[state]] = number
     return Counts(messages, octets, oldest, states)
 

@@ -102,6 +102,8 @@ _SINCE_2 = (
     id INTEGER PRIMARY KEY,
     qid TEXT NOT NULL,
     uid INTEGER NOT NULL,
+    created REAL NOT NULL,
+    sender BLOB NOT NULL,
     at REAL NOT NULL,
     recipient BLOB NOT NULL,
     state INTEGER NOT NULL,

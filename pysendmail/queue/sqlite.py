@@ -9,7 +9,7 @@ from time import monotonic
 from pysendmail import errors
 from pysendmail.queue import schema
 from pysendmail.queue.database import PATIENCE, Database
-from pysendmail.queue.states import CODES, FIRST, HELD, QUEUED
+from pysendmail.queue.states import CODES, FIRST, HELD, QUEUED, RESULTS
 from pysendmail.queue.store import Damaged, Store, Stored, StoredBody
 from pysendmail.queue.values import AHEAD, HORIZON
 
@@ -208,17 +208,34 @@ class SqliteStore(Store):
 
         return rows.waiting_of(self._database, uid)
 
-    def counts(self) -> "Counts":
+    def counts(self, uid: int | None = None) -> "Counts":
         from pysendmail.queue import rows
 
-        return rows.counts(self._database)
+        return rows.counts(self._database, uid)
 
     def journey(
-        self, qid: str | None = None, uid: int | None = None, after: int = 0, limit: int = 1000
+        self,
+        qid: str | None = None,
+        uid: int | None = None,
+        after: int = 0,
+        limit: int = 1000,
+        *,
+        among: tuple[str, ...] = RESULTS,
+        newest: bool = False,
     ) -> "list[Leg]":
         from pysendmail.queue import journeys
 
-        return journeys.journey(self._database, qid, uid, after, limit)
+        return journeys.journey(self._database, qid, uid, after, limit, among, newest)
+
+    def travelled(self, limit: int, uid: int | None = None) -> list[str]:
+        from pysendmail.queue import journeys
+
+        return journeys.travelled(self._database, limit, uid)
+
+    def tally(self, since: float, until: float, uid: int | None = None) -> dict[str, int]:
+        from pysendmail.queue import journeys
+
+        return journeys.tally(self._database, since, until, uid)
 
     def publish(self, process: str, values: "dict[str, str]", now: float) -> None:
         from pysendmail.queue import journeys

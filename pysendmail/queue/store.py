@@ -21,6 +21,7 @@ says what to do.
 
 from pysendmail import errors
 from pysendmail.message.body import Body
+from pysendmail.queue.states import RESULTS
 from pysendmail.queue.values import HORIZON
 
 TYPE_CHECKING = False
@@ -253,17 +254,36 @@ class Store:
         """Count the messages of a uid that wait, are held or are being delivered."""
         raise NotImplementedError
 
-    def counts(self) -> "Counts":
-        """Count what is in the queue; sent and removed recipients of messages that are still there included."""
+    def counts(self, uid: int | None = None) -> "Counts":
+        """Count what is in the queue, or what one user has there.
+
+        Sent and removed recipients of messages that are still there are included.
+        """
         raise NotImplementedError
 
     def journey(
-        self, qid: str | None = None, uid: int | None = None, after: int = 0, limit: int = 1000
+        self,
+        qid: str | None = None,
+        uid: int | None = None,
+        after: int = 0,
+        limit: int = 1000,
+        *,
+        among: tuple[str, ...] = RESULTS,
+        newest: bool = False,
     ) -> "list[Leg]":
         """Return up to `limit` legs of journeys with an id above `after`, the oldest first: of one message, of one user.
 
-        The newest 20,000 of the last 30 days are kept, those of messages that are gone as well.
+        Only those that ended in a state `among` these; with `newest` the last ones there are. The newest 20,000 of the
+        last 30 days are kept, those of messages that are gone as well.
         """
+        raise NotImplementedError
+
+    def travelled(self, limit: int, uid: int | None = None) -> list[str]:
+        """Return the queue ids of the messages whose legs are the newest, the last one first."""
+        raise NotImplementedError
+
+    def tally(self, since: float, until: float, uid: int | None = None) -> dict[str, int]:
+        """Count the legs that ended after `since` and not after `until`, by their state."""
         raise NotImplementedError
 
     def publish(self, process: str, values: "dict[str, str]", now: float) -> None:

@@ -349,12 +349,14 @@ class Outlook:
 class Leg:
     """One leg of a message's journey: the result of one attempt for one recipient, as in Result.
 
-    `id` grows with each leg. `uid` is the message's. `at` is when the attempt ended, in seconds since the epoch; before
-    that the message had been in the queue for `waiting` seconds, connecting took `connecting` and the rest `sending`.
+    `id` grows with each leg. `uid`, `created` and `sender` are the message's. `at` is when the attempt ended, in seconds
+    since the epoch; before that the message had been in the queue for `waiting` seconds, connecting took `connecting` and
+    the rest `sending`.
     """
 
     __slots__ = (
-        "at", "connecting", "dsn", "id", "qid", "recipient", "relay", "reply", "sending", "state", "tls", "uid", "waiting",
+        "at", "connecting", "created", "dsn", "id", "qid", "recipient", "relay", "reply", "sender", "sending", "state",
+        "tls", "uid", "waiting",
     )  # fmt: skip
 
     def __init__(
@@ -362,6 +364,8 @@ class Leg:
         id: int,
         qid: str,
         uid: int,
+        created: float,
+        sender: bytes,
         at: float,
         recipient: bytes,
         state: str,
@@ -376,6 +380,8 @@ class Leg:
         self.id = id
         self.qid = qid
         self.uid = uid
+        self.created = created
+        self.sender = sender
         self.at = at
         self.recipient = recipient
         self.state = state

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pysendmail.queue import journeys, memory, values
+from pysendmail.queue import journeys, memory_past, values
 from pysendmail.queue.sqlite import SqliteStore
 from pysendmail.queue.store import Store
 from pysendmail.queue.values import HORIZON, QueuedRecipient, Result
@@ -37,7 +37,7 @@ def test_each_result_is_a_leg_of_the_journey_and_outlives_its_message(store: Sto
         ("ONE", 7, b"b@x", "deferred", NOW + 3),
         ("ONE", 7, b"b@x", "sent", NOW + 6),
     ]
-    assert fields(legs[0], ("id", "qid", "uid", "at", "recipient", "state")) == {
+    assert fields(legs[0], ("id", "qid", "uid", "created", "sender", "at", "recipient", "state")) == {
         "relay": "mx[::1]:25", "tls": "TLSv1.3 X", "dsn": "2.0.0", "reply": "250 ok",
         "waiting": 1.0, "connecting": 0.5, "sending": 0.25,
     }  # fmt: skip
@@ -63,7 +63,7 @@ def test_journeys_are_told_by_message_by_user_and_piece_by_piece(store: Store) -
 
 
 def test_only_the_newest_legs_are_kept(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (memory, journeys, values):
+    for module in (memory_past, journeys, values):
         monkeypatch.setattr(module, "LEGS", 5)
     monkeypatch.setattr(journeys, "_BATCH", 3)
     go(store, 17)
@@ -147,3 +147,57 @@ def test_the_oldest_legs_are_found_without_a_look_at_the_others(path: str) -> No
     bad = {c: p for c, p in plans.items() if "SCAN" in p.replace("SCAN lane", "").replace("SCAN CONSTANT ROW", "")}
     assert len(plans) > 5 and list(bad.values()) == ["SCAN message USING INDEX message_awaited"]
     store.close()
+
+
+def test_the_newest_legs_come_alone_and_in_the_same_order(store: Store) -> None:
+    for number in range(5):
+        go(store, 1, qid=f"Q{number}", uid=number % 2)
+    assert [leg.qid for leg in store.journey(newest=True, limit=2)] == ["Q3", "Q4"]
+    assert [leg.qid for leg in store.journey(newest=True, limit=2, uid=0)] == ["Q2", "Q4"]
+    assert [leg.qid for leg in store.journey(newest=True)] == [f"Q{number}" for number in range(5)]
+    assert store.journey(newest=True, limit=0) == []
+
+
+def test_legs_are_chosen_by_the_state_in_which_they_ended(store: Store) -> None:
+    store.add_many([entry(qid="GOOD"), entry(qid="BAD")])
+    owner = store.enroll()
+    found = results(claim(store, owner, limit=2), tried=NOW)
+    found[1].state = "failed"
+    store.finish(owner, found)
+    assert [leg.qid for leg in store.journey(among=("deferred", "failed"))] == ["BAD"]
+    assert [leg.qid for leg in store.journey(among=("sent",), newest=True)] == ["GOOD"]
+
+
+def test_a_leg_tells_of_its_message_when_that_is_gone(store: Store) -> None:
+    go(store, 1, qid="GONE", sender=b"ann@example.org", created=NOW - 7)
+    (leg,) = store.journey()
+    assert store.get("GONE") is None and (leg.sender, leg.created) == (b"ann@example.org", NOW - 7)
+
+
+def test_the_messages_that_were_tried_last_come_first_and_once(store: Store) -> None:
+    store.add(entry(b"a@x", b"b@x", qid="TWO"))
+    owner = store.enroll()
+    store.finish(owner, results(claim(store, owner)))
+    for number in range(3):
+        go(store, 1, qid=f"Q{number}", uid=number)
+    assert store.travelled(10) == ["Q2", "Q1", "Q0", "TWO"]
+    assert store.travelled(2) == ["Q2", "Q1"]
+    assert store.travelled(10, uid=1) == ["Q1"]
+
+
+def test_legs_are_counted_by_state_between_two_times(store: Store) -> None:
+    go(store, 2, tried=NOW - 60)
+    go(store, 3, tried=NOW, uid=7)
+    go(store, 4, tried=NOW + 1)
+    nothing = {"deferred": 0, "failed": 0, "uncertain": 0, "held": 0}
+    assert store.tally(NOW - 60, NOW) == {"sent": 3, **nothing}
+    assert store.tally(NOW - 61, NOW)["sent"] == 5
+    assert store.tally(NOW - 61, NOW, uid=7)["sent"] == 3
+
+
+def test_a_user_is_told_how_much_of_his_is_in_the_queue(store: Store) -> None:
+    store.add_many([entry(b"a@x", b"b@x", uid=7, created=NOW - 5), entry(uid=8, created=NOW - 9), entry(uid=7)])
+    counts = store.counts(7)
+    assert (counts.messages, counts.oldest, counts.recipients["queued"]) == (2, NOW - 5, 3)
+    assert counts.octets * 3 == store.counts().octets * 2
+    assert (store.counts(9).messages, store.counts(9).oldest) == (0, 0.0)
