@@ -93,7 +93,7 @@ def test_the_manual_has_every_command_of_the_queue() -> None:
 
 def test_the_manual_has_every_option_of_the_commands_of_the_queue() -> None:
     known = {option for parser in commands().values() for option in parser._option_string_actions}
-    told = {"-" + name for name in documented(r"^\.It Fl (\S+)")} - {"--version", "-v"}
+    told = {"-" + name for name in documented(r"^\.It Fl (\S+)")} - {"--version", "-v", "--as"}
     assert told == (known - {"--help", "-h", "--config", "--account"}) | {"--help"}
 
 

@@ -3,14 +3,14 @@
 import os
 import pwd
 
-from pysendmail.config.accounts import mailname
+from pysendmail.config.accounts import NO_UID, NOBODY, mailname
 from pysendmail.message.address import domain_to_ascii
+
+__all__ = ["NO_UID", "Caller", "forbid_core_dumps", "mail_domain"]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pysendmail.config.accounts import Account
-
-NO_UID = -1  # no user has it
 
 
 class Caller:
@@ -39,7 +39,7 @@ class Caller:
     def of_nobody(cls) -> "Caller":
         """Return who stands for a peer of the loopback listener: he has no uid, and a name that shows it."""
         caller = cls.__new__(cls)
-        caller.uid, caller.login, caller.gecos, caller.home = NO_UID, b"nobody", b"", ""
+        caller.uid, caller.login, caller.gecos, caller.home = NO_UID, NOBODY.encode(), b"", ""
         return caller
 
     def _look_up(self, uid: int) -> None:

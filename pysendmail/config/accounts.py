@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 SYSTEM_FILE = "/etc/pysendmail/pysendmail.conf"
 _OWN_FILE = "pysendmail/pysendmail.conf"
 _MAILNAME = "/etc/mailname"
+NO_UID, NOBODY = -1, "nobody"  # no user has this uid; who connects to the listener is called so
 _FIRST_PERSON = 1000  # web servers and other services have the uids below
 _TIMEOUT = 300.0
 # Words whose attribute is made by hand below, or that hold for the whole file.
@@ -269,6 +270,8 @@ def _filled(text: str, place: str, word: str, uid: int | None) -> str:
 
 
 def _login(place: str, word: str, uid: int) -> str:
+    if uid == NO_UID:
+        return NOBODY
     import pwd
 
     try:

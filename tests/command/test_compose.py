@@ -40,9 +40,15 @@ def test_a_percent_u_chooses_the_account_of_the_caller() -> None:
     assert found.account.name == "a"
 
 
-def test_a_percent_u_for_a_peer_without_a_uid_is_an_error_of_the_configuration() -> None:
-    with pytest.raises(errors.ConfigError, match="%U needs a name for uid -1"):
-        composed(b"\nhi\n", "b@example.net", config="host h\nfrom %U@example.org\n", caller=Caller.of_nobody())
+def test_a_percent_u_for_a_uid_without_a_name_is_an_error_of_the_configuration() -> None:
+    with pytest.raises(errors.ConfigError, match="%U needs a name for uid 3999999999"):
+        composed(b"\nhi\n", "b@example.net", config="host h\nfrom %U@example.org\n", caller=Caller.of(3_999_999_999))
+
+
+def test_a_percent_u_for_a_peer_without_a_uid_is_nobody() -> None:
+    given = envelope(b"", b"b@example.net")
+    found = composed(b"\nhi\n", config="host h\nfrom %U@example.org\n", caller=Caller.of_nobody(), envelope=given)
+    assert b"From: nobody@example.org\r\n" in header(found)
 
 
 def test_a_caller_of_another_uid_has_nothing_of_this_process(monkeypatch: pytest.MonkeyPatch) -> None:

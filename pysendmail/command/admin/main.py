@@ -43,6 +43,10 @@ def run(arguments: list[str]) -> int:
         from pysendmail.command.admin.configured import open_configured
 
         return queue.run(asked, open_configured)
+    if asked.program == "explain":
+        from pysendmail.command.admin import explain
+
+        return explain.run(asked)
     from pysendmail.command.admin.check import check
 
     return check(asked.config, asked.account, asked.verbose)
@@ -56,6 +60,7 @@ def parse(arguments: list[str]) -> "Namespace":
 def _parser() -> "ArgumentParser":
     from argparse import ArgumentParser
 
+    from pysendmail.command.admin import explain
     from pysendmail.command.admin.queue import add_parser
 
     parser = ArgumentParser(prog="pysendmail", description="Look after the sendmail command of pysendmail.")
@@ -69,5 +74,6 @@ def _parser() -> "ArgumentParser":
     check.add_argument("-C", "--config", metavar="FILE", help="this configuration file")
     check.add_argument("-a", "--account", metavar="NAME", help="this account, not the default")
     check.add_argument("-v", "--verbose", action="store_true", help="show the dialogue, secrets masked")
+    explain.add_parser(commands)
     add_parser(commands)
     return parser
