@@ -120,8 +120,14 @@ class Database:
     def read(self, sql: str, parameters: "tuple[Any, ...] | dict[str, Any]" = ()) -> "Rows":
         """Return the rows of a query."""
         with self._lock:
+            db = self._connection()
             try:
-                return self._connection().execute(sql, parameters).fetchall()
+                try:
+                    return db.execute(sql, parameters).fetchall()
+                except sqlite.Error as error:
+                    if trouble.code(error) not in (trouble.IOERR, trouble.CORRUPT):
+                        raise
+                return db.execute(sql, parameters).fetchall()  # a disk may fail once
             except (sqlite.Error, MemoryError) as error:
                 raise trouble.translate(error, self.path, self.patience) from error
 

@@ -123,7 +123,6 @@ def _inspect(keeper: Keeper) -> tuple[list[int], list[str]]:
 # Delivering
 
 
-@pytest.mark.xfail(strict=False, reason="a disk that fails one read of a message has its recipients held, not put off")
 def test_a_run_of_the_queue_loses_nothing_and_repeats_nothing(installed: Installed, tmp_path: pathlib.Path) -> None:
     with Obedient() as server:
         template = _keeper(installed, tmp_path, server, "template")
