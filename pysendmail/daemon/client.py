@@ -61,6 +61,11 @@ class Client:
         return self._decoder.held
 
     @property
+    def coming(self) -> int:
+        """Octets of a message that is still coming in."""
+        return self._intake.total if self._intake is not None else 0
+
+    @property
     def program(self) -> str:
         """The name that stands before what the caller is told."""
         return self.name.decode() if self.name in (b"mailq", b"newaliases", b"pysendmail") else "sendmail"
@@ -170,7 +175,7 @@ class Client:
         if intake.total > _LARGEST:
             raise errors.DataError(f"the message is larger than {_LARGEST >> 30} GiB; nothing was sent")
         if intake.total // _LOOK != before // _LOOK:
-            self._hall.check_room(2 * intake.total + _ROOM)
+            self._hall.check_room(2 * self._hall.coming_of(self.uid) + _ROOM)
 
     def _end(self, content: bytes) -> None:
         intake, options = self._intake, self.options

@@ -177,6 +177,10 @@ class Hall:
             failure.status = "4.3.1"
             raise failure
 
+    def coming_of(self, uid: int) -> int:
+        """Return how many octets of messages are coming in from one uid; they lie on the disk already."""
+        return sum([client.coming for client in self.clients if client.uid == uid])
+
     def room(self) -> "dict[str, Any]":
         """Return how much of a message is kept in memory, and where the rest of it goes."""
         share = _MEMORY // max(1, len(self.clients))
@@ -309,6 +313,8 @@ class Hall:
             self.active = now
         if self._resting:
             self._resume()
+        if len(self._counts) > _KNOWN:
+            self._counts.clear()
         self._waiting.tick()
 
     @property
