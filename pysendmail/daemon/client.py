@@ -22,6 +22,7 @@ _READ = 1 << 18
 _LARGEST = 2 << 30  # octets of one message
 _LOOK = 16 << 20  # octets after which it is looked whether the disk has room for more
 _ROOM = 16 << 20  # octets that must stay free on it
+_SMALL = 128 << 10  # octets of a request that count for nothing
 _LINE = 4096
 
 ASKING, SENDING, WAITING, SERVED, ANSWERED = range(5)
@@ -95,6 +96,8 @@ class Client:
                 self._take(kind, content)
                 if self.state == ANSWERED or self.fd < 0:
                     return
+            if self.held > _SMALL:
+                self._hall.check_requests()
         except wire.Broken as broken:
             self._hall.note(f"uid={self.uid}: a caller of the socket does not speak our protocol: {broken}")
             self.close()
