@@ -35,6 +35,8 @@ def submit(options: "Options", call: "Call") -> int:
     expected = options.config is None and handover.is_expected(caller.uid)
     try:
         file = configuration(options, caller)
+    except errors.NoConfig:
+        raise  # then no daemon can be expected either
     except errors.ConfigError as failure:
         if not expected:
             raise
