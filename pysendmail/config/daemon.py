@@ -58,6 +58,10 @@ class Daemon:
         self._lines[word] = line
         setattr(self, word, result)
 
+    def line_of(self, word: str) -> int:
+        """Return the line where a word was written, 0 if it was not."""
+        return self._lines.get(word, 0)
+
     def begin_caller(self, name: str, place: str) -> None:
         """Begin a section. Raises Expected."""
         rule = Rule(name, place)

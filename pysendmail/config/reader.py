@@ -8,7 +8,7 @@ it looks like one, and what was expected. Values are text of one octet a charact
 import os
 
 from pysendmail.config.values import Expected
-from pysendmail.config.words import ACTS, OF_THE_DAEMON, OLD, REFUSED, WORDS
+from pysendmail.config.words import ACTS, OF_THE_DAEMON, OLD, REFUSED, SECRETS, WORDS
 from pysendmail.errors import ConfigError
 
 TYPE_CHECKING = False
@@ -123,7 +123,7 @@ class _Reader:
             if not self.home:
                 raise self.wrong(line, f"{word}: the home folder is not known; write the whole path")
             value = self.home + value[1:]
-        if word == "password" or word == "passwordeval":
+        if word in SECRETS:
             self.file.secrets.add(word)
         section = self._current(line)
         if section.words.get(word, (None, 0))[1] >= section.line > 0:
@@ -242,8 +242,8 @@ def _unfit_line(text: bytes, lines: list[str]) -> int:
 def load(file_name: str, *, uid: int, home: str = "") -> File:
     """Read a file that `uid` uses. Raises ConfigError, also for a secret that others can read."""
     text, status = read_regular(file_name, FILE_LIMIT)
-    file = parse(text, shown(file_name), home=home, msmtp=_is_msmtp(file_name))
-    _check_rights(file, status, uid)
+    file = parse(text, shown(file_name), home=home, msmtp=is_msmtp(file_name))
+    check_rights(file, status, uid)
     return file
 
 
@@ -285,7 +285,7 @@ def _read_all(fd: int, limit: int, place: str) -> bytes:
     return b"".join(parts)
 
 
-def _check_rights(file: File, status: os.stat_result, uid: int) -> None:
+def check_rights(file: File, status: os.stat_result, uid: int) -> None:
     """Refuse a file with a password or a password command that somebody else could read or have written."""
     if not file.secrets:
         return
@@ -298,7 +298,7 @@ def _check_rights(file: File, status: os.stat_result, uid: int) -> None:
         raise ConfigError(f"passwordeval stands in it and others can write it: run chmod 600 {file.place}", file.place)
 
 
-def _is_msmtp(file_name: str) -> bool:
+def is_msmtp(file_name: str) -> bool:
     """Tell by its name whether a file is msmtp's."""
     return file_name.endswith(("/.msmtprc", "/msmtprc", "/msmtp/config")) or file_name in (".msmtprc", "msmtprc")
 

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 ACTS, OLD, NOTED, REFUSED = range(4)
 
+# Words whose values are secret, or may be.
+SECRETS = frozenset(("password", "passwordeval"))
+
 # word: (ACTS, converter, default), (OLD, converter, the word that acts) or (NOTED or REFUSED, what is looked at, text)
 WORDS: "dict[str, tuple[int, Callable[[str], object], object]]" = {
     # the server

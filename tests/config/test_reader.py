@@ -376,4 +376,4 @@ def test_control_characters_in_a_files_name_are_not_shown(tmp_path: pathlib.Path
     ],
 )
 def test_a_file_of_msmtp_is_known_by_its_name(name: str, msmtp: bool) -> None:
-    assert reader._is_msmtp(name) is msmtp
+    assert reader.is_msmtp(name) is msmtp
