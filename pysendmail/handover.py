@@ -41,6 +41,8 @@ def is_plain(name: bytes, arguments: "list[bytes]") -> bool:
     if name != b"sendmail" and name != b"send-mail":
         return False
     for argument in arguments:
+        if argument == b"--":
+            break
         if argument[:1] == b"-":
             letters = argument[1:].lstrip(_FLAGS)
             if letters and letters[0] not in _VALUED:

@@ -292,7 +292,7 @@ def test_silence_does_not_hold_the_command_for_ever(monkeypatch: pytest.MonkeyPa
         ("-t -i", True), ("-ti", True), ("-tif a@x b@x", True), ("-oi -oem -odb bob", True), ("-fbob@x -FCronDaemon", True),
         ("-B8BITMIME -i", True), ("-N never -R hdrs -V id", True), ("-X /tmp/x -OQueueDirectory=/tmp", True), ("-a work bob", True),
         ("bob -i", True), ("-om -os", True), ("", True), ("-", True),
-        ("-bs", False), ("-bp", False), ("-tbs", False), ("-C file", False), ("-iCfile", False), ("--help", False), ("-- bob", False),
+        ("-bs", False), ("-bp", False), ("-tbs", False), ("-C file", False), ("-iCfile", False), ("--help", False), ("-i -- bob -bs", True), ("-bs -- bob", False),
         ("-q", False), ("-qf", False), ("-tq", False), ("-I", False), ("-v", False), ("-iv", False), ("--account=x", False), ("-Z", False),
     ],
 )  # fmt: skip

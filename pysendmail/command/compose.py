@@ -100,8 +100,8 @@ def compose(
         prepared.sender or account.null_sender or b"",
         prepared.recipients,
         options.notify or account.dsn_notify,
-        options.ret or account.dsn_return,
-        options.envid,
+        (envelope.ret if envelope is not None else None) or options.ret or account.dsn_return,
+        (envelope.envid if envelope is not None else None) or options.envid,
         each,
     )
     return Composed(account, reason, parcel, prepared, [*account.notes, *message.notes, *prepared.notes])

@@ -18,14 +18,23 @@ Each = dict[bytes, tuple[bytes | None, bytes | None]]
 class Envelope:
     """`sender` is the reverse-path without <>, b"" the null one; `recipients` are (address, NOTIFY, ORCPT).
 
-    The two parameters (RFC 3461) are None where they were not given; ORCPT has its type and is not in xtext.
+    The parameters of RFC 3461 are None where they were not given; ORCPT has its type, and neither it nor `envid` is in
+    xtext.
     """
 
-    __slots__ = ("recipients", "sender")
+    __slots__ = ("envid", "recipients", "ret", "sender")
 
-    def __init__(self, sender: bytes, recipients: list[tuple[bytes, bytes | None, bytes | None]]) -> None:
+    def __init__(
+        self,
+        sender: bytes,
+        recipients: list[tuple[bytes, bytes | None, bytes | None]],
+        ret: bytes | None = None,
+        envid: bytes | None = None,
+    ) -> None:
         self.sender = sender
         self.recipients = recipients
+        self.ret = ret
+        self.envid = envid
 
     def prepare(
         self, fields: "list[Field]", facts: "Facts", account: "Account", expand: "Expand | None", hops: int

@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pysendmail.options import Options
 
-_NOT_OFFERED = {"smtp": "SMTP on standard input (-bs)", "daemon": "a daemon (-bd, -bD, -bl)"}
+_NOT_OFFERED = {"daemon": "a daemon (-bd, -bD, -bl)"}
 
 
 def run(name: bytes, arguments: list[bytes], stdin_open: bool, taken: "tuple[bytes, bool] | None" = None) -> int:
@@ -65,6 +65,10 @@ def _dispatch(call: Call, options: "Options") -> int:
         from pysendmail.command.submit import submit
 
         return submit(options, call)
+    if mode == "smtp":
+        from pysendmail.command.smtp_stdio import serve
+
+        return serve(options, call.program, call.stdin_open)
     if mode in _NOT_OFFERED:
         raise errors.Unavailable(f"{_NOT_OFFERED[mode]} is not offered by this release")
     from pysendmail.command import modes

@@ -51,17 +51,21 @@ def _list(options: "Options", program: str) -> int:
 
 
 def _run_queue(options: "Options", program: str) -> int:
-    """Run the queue once. Without one there is nothing to do: every message was delivered, or its caller told."""
+    """Run the queue, once or at an interval. Without one there is nothing to do."""
     account = _queue_account(options)
     if account is None:
         return 0
-    if options.interval is not None:
-        raise errors.Unavailable("running the queue at an interval (a daemon's work) is not offered by this release")
     from pysendmail.command.identity import Caller
-    from pysendmail.command.queue_run import run_queue
     from pysendmail.command.submit import configuration
 
-    return run_queue(options, program, configuration(options, Caller()), account)
+    file = configuration(options, Caller())
+    if options.interval is not None:
+        from pysendmail.command.queue_interval import run_at_interval
+
+        return run_at_interval(options, file, account)
+    from pysendmail.command.queue_run import run_queue
+
+    return run_queue(options, program, file, account)
 
 
 def _queue_account(options: "Options") -> "Account | None":

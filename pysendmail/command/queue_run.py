@@ -52,13 +52,16 @@ def run_queue(options: "Options", program: str, file: "File", account: "Account"
     return 0
 
 
-def leave_runner(account: "Account", file: "File", qid: str) -> None:
-    """Leave a detached child that delivers one message; it owes nobody an answer, since the message is in the queue."""
+def leave_runner(account: "Account", file: "File", qids: list[str]) -> int:
+    """Leave a detached child that delivers these messages, and return its pid, 0 if there is none.
+
+    It owes nobody an answer, since the messages are in the queue.
+    """
     try:
-        if os.fork():
-            return
+        if pid := os.fork():
+            return pid
     except OSError:
-        return  # the next run of the queue delivers it
+        return 0  # the next run of the queue delivers it
     try:
         os.setsid()
         nothing = os.open("/dev/null", os.O_RDWR)
@@ -68,12 +71,12 @@ def leave_runner(account: "Account", file: "File", qid: str) -> None:
         store = open_queue(account, create=False)
         log = Log(account.syslog, account.logfile)
         runner = Runner(store, ways(Caller(), file, verbose=False, ask=False), log=log, keepfailed=account.keepfailed)
-        runner.round(Select(qids=[qid]), due_only=False)
+        runner.round(Select(qids=qids), due_only=False)
         store.close()
     except errors.Failure as failure:
         from time import time
 
-        text = f"{qid}: not delivered in the background: {printable(str(failure))}"
+        text = f"{qids[0]}: not delivered in the background: {printable(str(failure))}"
         Log(account.syslog, account.logfile).write("qmgr", text, time(), warning=True)
     finally:
         os._exit(0)

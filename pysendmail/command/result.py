@@ -41,19 +41,25 @@ def tell(program: str, report: "Report") -> None:
 
 def tell_outcomes(program: str, outcomes: "list[Outcome]", relay: str) -> None:
     """Do what `tell` does, for outcomes of one relay."""
-    problems: dict[tuple[str, str], list[str]] = {}
+    for line in problems(outcomes, relay):
+        complain(program, line)
+
+
+def problems(outcomes: "list[Outcome]", relay: str) -> list[str]:
+    """Return a line for each problem, and one that names those who were served all the same; none if all were."""
+    found: dict[tuple[str, str], list[str]] = {}
     for outcome in outcomes:
         if outcome.state != SENT:
             text = _problem(outcome, relay)
-            problems.setdefault((outcome.state, text), []).append(printable(outcome.recipient, 320))
-    if not problems:
-        return
-    for (state, text), recipients in problems.items():
+            found.setdefault((outcome.state, text), []).append(printable(outcome.recipient, 320))
+    lines = []
+    for (state, text), recipients in found.items():
         everybody = len(recipients) == len(outcomes)
-        complain(program, text if everybody and state == DEFERRED else f"{_names(recipients)}: {_SAY[state]}: {text}")
+        lines.append(text if everybody and state == DEFERRED else f"{_names(recipients)}: {_SAY[state]}: {text}")
     served = [printable(outcome.recipient, 320) for outcome in outcomes if outcome.state == SENT]
-    if served:
-        complain(program, f"the message was accepted for {_names(served)}")
+    if found and served:
+        lines.append(f"the message was accepted for {_names(served)}")
+    return lines
 
 
 def record(

@@ -16,6 +16,7 @@ from pysendmail.message.body import BodyWriter
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pysendmail.command.compose import Composed
+    from pysendmail.command.envelope import Envelope
     from pysendmail.command.main import Call
     from pysendmail.command.queueing import Submitted
     from pysendmail.config.accounts import Account
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pysendmail.delivery.deliver import Report
     from pysendmail.delivery.parcel import Parcel
     from pysendmail.options import Options
+    from pysendmail.queue.store import Store
 
 
 def submit(options: "Options", call: "Call") -> int:
@@ -33,6 +35,8 @@ def submit(options: "Options", call: "Call") -> int:
     expected = options.config is None and handover.is_expected(caller.uid)
     try:
         file = configuration(options, caller)
+    except errors.NoConfig:
+        raise  # then no daemon can be expected either
     except errors.ConfigError as failure:
         if not expected:
             raise
@@ -44,15 +48,34 @@ def submit(options: "Options", call: "Call") -> int:
     try:
         message = read_message(0, options.ignore_dots, call.taken, copy)
     except errors.Failure as failure:
-        _log_unread(file, options, caller, failure)
+        _log_unread(file, options, caller, call.program, failure)
         raise
     chosen = choose_account(file, options, caller, message)
-    submission = _Submission(options, caller, file, chosen[0], started)
+    submission = Submission(options, caller, file, chosen[0], started, call.program)
     try:
-        return submission.run(message, call, chosen, copy)
-    except errors.Failure as failure:
-        submission.log_failure(failure)
-        raise
+        report = submission.take(message, chosen)
+    except NoSecret as missing:
+        if copy is None:
+            raise missing.failure from None
+        from pysendmail.command import remote
+
+        return remote.insist(call, copy.finish().chunks(), missing.failure)
+    if report is None:
+        if submission.background:
+            from pysendmail.command.queue_run import leave_runner
+
+            submission.close()
+            leave_runner(chosen[0], file, [submission.qid])
+        return 0
+    from pysendmail.command import result
+
+    code = result.exit_code(report.outcomes)
+    try:
+        if options.errors != "q":
+            result.tell(call.program, report)
+    except Exception as error:
+        submission.complain_of(error)
+    return code
 
 
 def configuration(options: "Options", caller: Caller) -> "File":
@@ -63,103 +86,133 @@ def configuration(options: "Options", caller: Caller) -> "File":
     return reader.load(name, uid=caller.uid, home=caller.home)
 
 
-def _log_unread(file: "File", options: "Options", caller: Caller, failure: errors.Failure) -> None:
+def _log_unread(
+    file: "File", options: "Options", caller: Caller, program: str, failure: errors.Failure
+) -> None:
     """Write to the log of the account that would hold why there is no message."""
     try:
         account, _ = choose_account(file, options, caller, None)
     except errors.Failure:
         return  # the system log gets the line
-    _Submission(options, caller, file, account, monotonic()).log_failure(failure)
+    Submission(options, caller, file, account, monotonic(), program).log_failure(failure)
 
 
-class _Submission:
-    """One message on its way: options, caller, account, id and log."""
+class NoSecret(Exception):
+    """There is no password to be had; `failure` says why. Nothing was sent."""
 
-    __slots__ = ("_account", "_caller", "_file", "_log", "_now", "_options", "_qid", "_started")
+    def __init__(self, failure: errors.ConfigError) -> None:
+        super().__init__(str(failure))
+        self.failure = failure
 
-    def __init__(self, options: "Options", caller: Caller, file: "File", account: "Account", started: float) -> None:
+
+class Submission:
+    """One message on its way: options, caller, account, id and log.
+
+    `background` says that somebody has to be left behind who delivers what was queued. A process that ends at once need
+    not `close` it: the last one to close a queue does work that others can do. `tty`: the password may be asked for.
+    """
+
+    __slots__ = (
+        "_account", "_caller", "_file", "_log", "_now", "_options", "_program", "_started", "_store", "background",
+        "qid", "tty",
+    )  # fmt: skip
+
+    def __init__(
+        self, options: "Options", caller: Caller, file: "File", account: "Account", started: float, program: str
+    ) -> None:
         self._file = file
         self._options = options
         self._caller = caller
         self._account = account
         self._started = started
+        self._program = program
         self._now = time()
-        self._qid = queue_id(self._now, os.getpid())
         self._log = Log(account.syslog, account.logfile, log_tag(options))
+        self._store: Store | None = None
+        self.qid = queue_id(self._now, os.getpid())
+        self.background = False
+        self.tty = True
 
     def note(self, part: str, text: str, warning: bool = False) -> None:
         """Write a line of the log about this message."""
-        self._log.write(part, f"{self._qid}: {text}", self._now, warning)
+        self._log.write(part, f"{self.qid}: {text}", self._now, warning)
 
     def log_failure(self, failure: errors.Failure) -> None:
         """Write why the message goes nowhere."""
         self.note("submit", f"fatal: uid={self._caller.uid}: {printable(str(failure))}", warning=True)
         failure.logged = True
 
-    def run(
-        self, message: Message, call: "Call", chosen: "tuple[Account, str]", copy: "BodyWriter | None" = None
-    ) -> int:
-        """Deliver or queue the message and return the exit code.
+    def close(self) -> None:
+        """Close the queue, if it was opened."""
+        if self._store is not None:
+            self._store.close()
+            self._store = None
 
-        `copy` holds it as it came, for a daemon that should be there, and is needed if there is no password to be had.
+    def complain_of(self, error: Exception) -> None:
+        """Say that an outcome could not be told; since it is settled, that must not have the message sent again."""
+        text = f"internal error ({type(error).__name__}) in telling the outcome; please report it"
+        console.complain(self._program, text)
+
+    def take(
+        self, message: Message, chosen: "tuple[Account, str]", envelope: "Envelope | None" = None
+    ) -> "Report | None":
+        """Queue the message, or deliver it now and queue whom that leaves; return the outcomes of all if none is queued.
+
+        `envelope` is as in compose. Raises Failure, with a line in the log, or NoSecret when nothing was sent to anybody.
         """
-        account, options = self._account, self._options
-        composed = compose(options, self._caller, self._file, message, now=self._now, qid=self._qid, chosen=chosen)
-        for part, text in intake_lines(composed, options, self._caller.uid):
-            self.note(part, text)
-        if account.queue is not None and (options.delivery or account.delivery) != "i" and not composed.bad:
-            return self._queue(composed.parcel)
-        return self._deliver(composed, call, copy)
+        try:
+            composed = compose(
+                self._options, self._caller, self._file, message,
+                now=self._now, qid=self.qid, chosen=chosen, envelope=envelope,
+            )  # fmt: skip
+            for part, text in intake_lines(composed, self._options, self._caller.uid):
+                self.note(part, text)
+            mode = self._options.delivery or self._account.delivery
+            if self._account.queue is None or mode == "i" or composed.bad:
+                return self._deliver(composed)
+            self._queue(composed.parcel)
+            self.background = mode == "b"
+        except errors.Failure as failure:
+            self.log_failure(failure)
+            raise
+        except NoSecret as missing:
+            self.log_failure(missing.failure)
+            raise
+        return None
 
-    def _deliver(self, composed: "Composed", call: "Call", copy: "BodyWriter | None") -> int:
+    def _deliver(self, composed: "Composed") -> "Report | None":
         """Deliver now; whom that leaves goes into the queue if there is one."""
         from pysendmail.command import result
         from pysendmail.config import credentials
         from pysendmail.delivery.deliver import deliver
         from pysendmail.delivery.session import Route
 
-        account, options, parcel = self._account, self._options, composed.parcel
+        account, parcel = self._account, composed.parcel
         intake = monotonic() - self._started
         try:
-            secret = credentials.find(account, home=self._caller.home or None, environ=os.environ, tty=True)
+            secret = credentials.find(account, home=self._caller.home or None, environ=os.environ, tty=self.tty)
         except errors.ConfigError as failure:
-            if copy is None:
-                raise
-            from pysendmail.command import remote
-
-            return remote.insist(call, copy.finish().chunks(), failure)
-        report = deliver(parcel, Route(account, secret, console.show if options.verbose else None))
-        if account.queue is not None and not composed.bad and self._keep_rest(parcel, report, call.program):
-            result.record(self._log, self._qid, parcel, report, intake, self._now, left=True)
-            return 0
-        _add_skipped(report, composed)
-        code = result.exit_code(report.outcomes)
+            raise NoSecret(failure) from failure
+        report = deliver(parcel, Route(account, secret, console.show if self._options.verbose else None))
+        left = account.queue is not None and not composed.bad and self._keep_rest(parcel, report)
+        if not left:
+            _add_skipped(report, composed)
         try:
-            result.record(self._log, self._qid, parcel, report, intake, self._now)
-            if options.errors != "q":
-                result.tell(call.program, report)
+            result.record(self._log, self.qid, parcel, report, intake, self._now, left=left)
         except Exception as error:
-            # What became of the message is settled; that it cannot be told must not have it sent again.
-            text = f"internal error ({type(error).__name__}) in telling the outcome; please report it"
-            console.complain(call.program, text)
-        return code
+            self.complain_of(error)
+        return None if left else report
 
-    def _queue(self, parcel: "Parcel") -> int:
-        """Commit the whole message; in the background mode somebody is left behind to deliver it."""
+    def _queue(self, parcel: "Parcel") -> None:
+        """Commit the whole message."""
         from pysendmail.command import queueing
 
-        store = queueing.open_queue(self._account)
+        self._store = queueing.open_queue(self._account)
         interruption.hold()  # from here on nobody could tell whether the message was committed
-        queueing.commit(store, self._submitted(parcel))
+        queueing.commit(self._store, self._submitted(parcel))
         self.note("cleanup", "queued")
-        if (self._options.delivery or self._account.delivery) == "b":
-            store.close()
-            from pysendmail.command.queue_run import leave_runner
 
-            leave_runner(self._account, self._file, self._qid)
-        return 0
-
-    def _keep_rest(self, parcel: "Parcel", report: "Report", program: str) -> bool:
+    def _keep_rest(self, parcel: "Parcel", report: "Report") -> bool:
         """Queue whom the first attempt has left; tell whether there was anybody, and room for him."""
         from pysendmail.smtp.outcome import FAILED, SENT
 
@@ -169,13 +222,13 @@ class _Submission:
 
         interruption.hold()
         try:
-            store = queueing.open_queue(self._account)
             settings = queueing.settings_of(self._account, mail_domain(self._account))
-            return queueing.keep_rest(store, self._submitted(parcel), report, settings, time())
+            self._store = queueing.open_queue(self._account)
+            return queueing.keep_rest(self._store, self._submitted(parcel), report, settings, time())
         except errors.Failure as failure:  # the first attempt tells more: who was served, and why the others were not
             self.log_failure(failure)
             if self._options.errors != "q":
-                console.complain(program, str(failure))
+                console.complain(self._program, str(failure))
             return False
 
     def _submitted(self, parcel: "Parcel") -> "Submitted":
@@ -184,7 +237,7 @@ class _Submission:
         config = "" if self._options.config is None else os.path.abspath(os.fsdecode(self._options.config))
         return Submitted(
             parcel,
-            qid=self._qid,
+            qid=self.qid,
             uid=self._caller.uid,
             account=self._account.name,
             config=config,

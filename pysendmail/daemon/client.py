@@ -22,6 +22,7 @@ _READ = 1 << 18
 _LARGEST = 2 << 30  # octets of one message
 _LOOK = 16 << 20  # octets after which it is looked whether the disk has room for more
 _ROOM = 16 << 20  # octets that must stay free on it
+_SMALL = 128 << 10  # octets of a request that count for nothing
 _LINE = 4096
 
 ASKING, SENDING, WAITING, SERVED, ANSWERED = range(5)
@@ -61,6 +62,11 @@ class Client:
         return self._decoder.held
 
     @property
+    def coming(self) -> int:
+        """Octets of a message that is still coming in."""
+        return self._intake.total if self._intake is not None else 0
+
+    @property
     def program(self) -> str:
         """The name that stands before what the caller is told."""
         return self.name.decode() if self.name in (b"mailq", b"newaliases", b"pysendmail") else "sendmail"
@@ -90,6 +96,8 @@ class Client:
                 self._take(kind, content)
                 if self.state == ANSWERED or self.fd < 0:
                     return
+            if self.held > _SMALL:
+                self._hall.check_requests()
         except wire.Broken as broken:
             self._hall.note(f"uid={self.uid}: a caller of the socket does not speak our protocol: {broken}")
             self.close()
@@ -170,7 +178,7 @@ class Client:
         if intake.total > _LARGEST:
             raise errors.DataError(f"the message is larger than {_LARGEST >> 30} GiB; nothing was sent")
         if intake.total // _LOOK != before // _LOOK:
-            self._hall.check_room(2 * intake.total + _ROOM)
+            self._hall.check_room(2 * self._hall.coming_of(self.uid) + _ROOM)
 
     def _end(self, content: bytes) -> None:
         intake, options = self._intake, self.options

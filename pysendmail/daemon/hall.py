@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 _MEMORY = 16 << 20  # octets of messages that are kept in memory while they come in, for all callers together
 _MOST_OF_ONE = 1 << 20
 _REQUESTS = 32 << 20  # octets of arguments of all callers
-_SMALL_REQUEST = 128 << 10
 _SILENCE = 3600.0  # seconds without a word in which a message may stop half-way
 _SUSPECT = 10.0  # seconds after which a silent caller has to go if there is no room for another one
 _SIGN = 20.0  # seconds after which who waits is told that we are alive
@@ -163,6 +162,9 @@ class Hall:
         """Raise TempFail if no message is taken any more."""
         if self._stopping:
             raise errors.TempFail("the daemon is being stopped; try later")
+
+    def check_requests(self) -> None:
+        """Raise TempFail if callers make us keep too much of what is not complete."""
         if sum([client.held for client in self.clients]) > _REQUESTS:
             raise errors.TempFail("too much is coming in at once; try later")
 
@@ -176,6 +178,10 @@ class Hall:
             failure = errors.TempFail("there is no room for a message of this size on the disk of the queue; try later")
             failure.status = "4.3.1"
             raise failure
+
+    def coming_of(self, uid: int) -> int:
+        """Return how many octets of messages are coming in from one uid; they lie on the disk already."""
+        return sum([client.coming for client in self.clients if client.uid == uid])
 
     def room(self) -> "dict[str, Any]":
         """Return how much of a message is kept in memory, and where the rest of it goes."""
@@ -309,6 +315,8 @@ class Hall:
             self.active = now
         if self._resting:
             self._resume()
+        if len(self._counts) > _KNOWN:
+            self._counts.clear()
         self._waiting.tick()
 
     @property

@@ -11,6 +11,7 @@ from pysendmail.command import console, result
 from pysendmail.command.identity import mail_domain
 from pysendmail.command.queueing import settings_of
 from pysendmail.config import accounts
+from pysendmail.log import printable
 from pysendmail.queue import awaited
 from pysendmail.smtp.outcome import FAILED, SENT, Outcome
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pysendmail.daemon.client import Client
     from pysendmail.daemon.hall import Hall
     from pysendmail.queue.settings import Settings
+    from pysendmail.queue.values import Leg
 
 PATIENCE = 900.0
 """Seconds that a caller is kept waiting; then the message goes on in the queue, which his exit code says."""
@@ -87,7 +89,8 @@ class Waiting:
         options = client.options
         if code and options is not None and options.errors == "e":
             code = 0
-        client.answer(code, self._text(client, found) if code else "")
+        shown = self._journey(qid) if options is not None and options.verbose else ""
+        client.answer(code, shown + (self._text(client, found) if code else ""))
 
     def _text(self, client: "Client", found: awaited.Answer) -> str:
         """Return the lines for standard error."""
@@ -105,6 +108,14 @@ class Waiting:
                 result.tell_outcomes(client.program, outcomes, relay or "none")
         return b"".join(said).decode("utf-8", "surrogateescape")
 
+    def _journey(self, qid: str) -> str:
+        """Return what -v shows: a line for each attempt that was made."""
+        try:
+            legs = self._hall.store.journey(qid=qid)
+        except errors.Failure:
+            return ""  # the answer counts
+        return "".join([f"=== {_shown(leg)}\n" for leg in legs])
+
     def _settle(self, qid: str) -> None:
         """Let a message go on without anybody who waits: who was refused is reported to its sender."""
         try:
@@ -120,3 +131,9 @@ class Waiting:
     def _forget(self, qid: str) -> None:
         self._callers.pop(qid, None)
         self._since.pop(qid, None)
+
+
+def _shown(leg: "Leg") -> str:
+    seconds = f"{leg.waiting:.3f}+{leg.connecting:.3f}+{leg.sending:.3f} s"
+    parts = [f"to=<{printable(leg.recipient, 320)}>", f"relay={leg.relay or 'none'}", leg.tls or "not encrypted", seconds]
+    return f"{', '.join(parts)}: {leg.state} ({printable(leg.reply)})"

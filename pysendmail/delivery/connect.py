@@ -156,8 +156,11 @@ class _Race:
 
     def wait(self, until: float, problems: list[str]) -> Link | None:
         """Wait for one attempt to end, or until a look at what else is up is due; return its Link if it succeeded."""
-        with Waiting():
-            events = self._poll.poll(bounded(max(0.0, until - monotonic())) * 1000 + 1)
+        try:
+            with Waiting():
+                events = self._poll.poll(bounded(max(0.0, until - monotonic())) * 1000 + 1)
+        except OSError as error:
+            raise errors.TempFail(f"waiting for a connection failed: {error.strerror}") from error
         for fd, _ in events:
             sock, address, _ = self._forget(fd)
             failed = sock.getsockopt(_socket.SOL_SOCKET, _socket.SO_ERROR)

@@ -62,8 +62,11 @@ def hold() -> None:
 
 
 def let_go() -> None:
-    """Say that this thread has no message in hand any more."""
-    _state.busy.discard(get_ident())
+    """Say that this thread has no message in hand any more; outside of a runner, that the command may be ended again."""
+    if _state.postponed:
+        _state.busy.discard(get_ident())
+    else:
+        _state.held = False
 
 
 def pending() -> int:

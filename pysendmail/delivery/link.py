@@ -58,8 +58,11 @@ class Link:
         self._poll.register(socket.fileno(), select.POLLIN)
 
     def local_address(self) -> str:
-        """Return our own end's address, without the port."""
-        name: str = self._socket.getsockname()[0]
+        """Return our own end's address, without the port. Raises Lost."""
+        try:
+            name: str = self._socket.getsockname()[0]
+        except OSError as error:
+            raise Lost(f"the connection broke: {error.strerror}") from error
         return name.split("%", 1)[0]
 
     def start_tls(self, tls: "TLS", deadline: float) -> None:

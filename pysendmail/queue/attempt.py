@@ -12,7 +12,7 @@ from pysendmail.delivery.parcel import Parcel
 from pysendmail.message.body import Body
 from pysendmail.queue import states
 from pysendmail.queue.settle import settle
-from pysendmail.queue.store import Damaged
+from pysendmail.queue.store import Damaged, Malformed
 from pysendmail.queue.values import Result
 from pysendmail.queue.verdict import Circumstances
 from pysendmail.smtp.outcome import DEFERRED, SENT, UNCERTAIN, from_failure
@@ -100,11 +100,11 @@ class Attempt:
         message = self._item.message
         try:
             stored = self._round.store.open(message)
-        except Damaged as failure:
-            self._hold(failure)
-            return
         except errors.Failure as failure:
-            self.fail(failure)
+            if _is_damage(failure):
+                self._hold(failure)
+            else:
+                self.fail(failure)
             return
         self._body = _Watched(stored.body)
         parcel = self._parcel(stored.header, self._body)
@@ -123,7 +123,7 @@ class Attempt:
 
     def fail(self, failure: errors.Failure) -> None:
         """Let those who have no outcome yet have that of a failure of this message."""
-        if isinstance(self._body and self._body.failure, Damaged):
+        if self._body is not None and _is_damage(self._body.failure):
             self._hold(failure)
         elif self._waiting:
             self._settle_outcomes([from_failure(address, failure, "the message") for address in self._waiting])
@@ -153,7 +153,7 @@ class Attempt:
     def _settle(self, transaction: "Transaction") -> None:
         """Settle one transaction, and note what it says about the smarthost."""
         outcomes = list(transaction.outcomes.values())
-        if self._body is not None and isinstance(self._body.failure, Damaged):
+        if self._body is not None and self._body.failure is not None and _is_damage(self._body.failure):
             refused = [outcome for outcome in outcomes if outcome.state not in (DEFERRED, UNCERTAIN)]
             self._settle_outcomes(refused)
             self._hold(self._body.failure)
@@ -218,3 +218,8 @@ class Attempt:
         message = self._item.message
         log = self._lane.log(message.tag or "pysendmail")
         self._round.write_log(log, "qmgr", [(f"{message.qid}: {text}", warning)], self._round.clock())
+
+
+def _is_damage(failure: errors.Failure | None) -> bool:
+    """Tell whether what is stored is not what was accepted; to send it later would not help."""
+    return isinstance(failure, Damaged) and not isinstance(failure, Malformed)

@@ -8,7 +8,7 @@ nothing that bears his number, which was never given to anybody else.
 from _thread import allocate_lock
 
 from pysendmail import errors
-from pysendmail.queue import leases, rows, schema
+from pysendmail.queue import leases, room, rows, schema
 from pysendmail.queue.sqlite import REPLY_LIMIT, insert
 from pysendmail.queue.states import ACTIVE, CODES, FAILED, HELD, REMOVED, RESULTS, SENT, UNCERTAIN, WAITING
 from pysendmail.queue.store import LeaseLost
@@ -55,7 +55,7 @@ class Claims:
 
     def enroll(self) -> str:
         database = self._database
-        database.set_aside()
+        room.set_aside(database)
         lock = leases.Lock(database.path, database.uid, database.gid)
 
         def work(db: "Connection") -> int:

@@ -11,9 +11,8 @@ although its caller was told that it was not. So a failed commit is followed by 
 written over the first one in the log, and from then on that never was.
 
 A full disk must not keep a runner from noting what it has delivered, or it would be delivered again. So a runner keeps
-a reserve: a file of some room that goes when a result finds the disk full.
+a reserve (room.py): a file of some room that goes when a result finds the disk full.
 """
-
 
 import os
 from _thread import RLock, allocate_lock
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
     Rows = list[tuple[Any, ...]]
 
 PATIENCE = 60.0
-_RESERVE = 1 << 20
+_LITTLE = 8 << 20  # octets beside the message: with less than that on the disk it is looked at closely
 _PLAIN = b"/-_.0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _CHECKPOINT = 1000  # pages in the log after which a commit brings them into the file
 _LOG_LIMIT = 16 << 20  # octets of the log that stay allocated after a large message
@@ -121,8 +120,14 @@ class Database:
     def read(self, sql: str, parameters: "tuple[Any, ...] | dict[str, Any]" = ()) -> "Rows":
         """Return the rows of a query."""
         with self._lock:
+            db = self._connection()
             try:
-                return self._connection().execute(sql, parameters).fetchall()
+                try:
+                    return db.execute(sql, parameters).fetchall()
+                except sqlite.Error as error:
+                    if trouble.code(error) not in (trouble.IOERR, trouble.CORRUPT):
+                        raise
+                return db.execute(sql, parameters).fetchall()  # a disk may fail once
             except (sqlite.Error, MemoryError) as error:
                 raise trouble.translate(error, self.path, self.patience) from error
 
@@ -141,6 +146,14 @@ class Database:
                     if attempt == 2 or not self._mend(db, trouble.code(error), attempt, reserve):
                         raise trouble.translate(error, self.path, self.patience) from error
         raise AssertionError("not reached")
+
+    def make_room(self, octets: int) -> None:
+        """See to it that there is room for a message of so many octets. Raises TempFail if there is none."""
+        disk = os.statvfs(os.path.dirname(self.path))
+        if disk.f_bavail * disk.f_frsize < 2 * octets + _LITTLE or not os.path.lexists(self.path + "-reserve"):
+            from pysendmail.queue import room
+
+            room.make(self, octets)
 
     def _connection(self) -> "Connection":
         if self._db is None:
@@ -196,24 +209,6 @@ class Database:
         except sqlite.Error:
             pass  # the same trouble once more
         return True
-
-    def set_aside(self) -> None:
-        """Set room aside for results that find the disk full, if there is none yet."""
-        draft, file = f"{self.path}-reserve-{os.getpid()}", self.path + "-reserve"
-        if os.path.lexists(file):
-            return
-        try:
-            fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-            try:
-                location.give(fd, self.uid, self.gid)
-                os.posix_fallocate(fd, 0, _RESERVE)
-                os.rename(draft, file)
-            except OSError:
-                os.unlink(draft)
-            finally:
-                os.close(fd)
-        except OSError:
-            pass  # it is a comfort
 
 
 def _look(path: str) -> "list[Callable[[Connection], object]]":

@@ -62,6 +62,7 @@ class SqliteStore(Store):
     # Taking messages in
 
     def add(self, entry: "Entry") -> str:
+        self._database.make_room(len(entry.header) + entry.body.size)
         self._database.write(lambda db: insert(db, entry))
         return entry.qid
 
@@ -73,6 +74,7 @@ class SqliteStore(Store):
                 insert(db, entry)
 
         if batch:
+            self._database.make_room(sum([len(entry.header) + entry.body.size for entry in batch]))
             self._database.write(work)
         return [entry.qid for entry in batch]
 

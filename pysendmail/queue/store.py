@@ -51,6 +51,10 @@ class Damaged(errors.TempFail):
     status = "4.3.0"
 
 
+class Malformed(Damaged):
+    """The file makes no sense where it was read. A disk that cannot be read now can look like that, so nobody is held."""
+
+
 class LeaseLost(errors.TempFail):
     """The lease ran out, and somebody took over what it held; its owner gets nothing more, and has to enroll anew."""
 

@@ -3,7 +3,7 @@
 import os
 
 from pysendmail import errors
-from pysendmail.queue.store import Damaged
+from pysendmail.queue.store import Malformed
 
 BUSY, LOCKED, NOMEM, READONLY, IOERR, CORRUPT, FULL, CANTOPEN, PROTOCOL = 5, 6, 7, 8, 10, 11, 13, 14, 15
 CONSTRAINT, NOTADB = 19, 26
@@ -39,7 +39,7 @@ def translate(error: Exception, path: str, waited: float) -> errors.Failure:
     if number in (BUSY, LOCKED, PROTOCOL):
         return errors.TempFail(f"another process has kept the queue locked for {waited:.0f} seconds", path)
     if number in (CORRUPT, NOTADB):
-        return Damaged(f"the queue file is damaged ({error}); {CHECK}", path)
+        return Malformed(f"the queue file is damaged ({error}); {CHECK}", path)
     if number == READONLY:
         return errors.TempFail("the queue cannot be written (read-only file, folder or file system)", path)
     if number == CANTOPEN:

@@ -64,6 +64,7 @@ class Server(Conversation):
         super().__init__(strict)
         self._step = self._read_command
         self.messages = 0  # taken with a positive answer
+        self.finished = False  # QUIT was said
         self._receiver = receiver
         self._name = name
         self._limits = limits or Limits()
@@ -345,6 +346,7 @@ class Server(Conversation):
         self._say(Answer(214, "2.0.0", " ".join([verb.decode() for verb in _COMMANDS])))
 
     def _quit(self, rest: bytes) -> None:
+        self.finished = True
         self.close(Answer(221, "2.0.0", "Bye"))
 
     # Login

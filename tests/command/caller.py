@@ -121,6 +121,15 @@ def state(pid: int) -> str:
         return ""
 
 
+def unread(port: int) -> bool:
+    """Tell whether something waits to be read at the other end of a connection to the port."""
+    for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        words = line.split()
+        if words[2].endswith(f":{port:04X}") and words[4].split(":")[1] != "00000000":
+            return True
+    return False
+
+
 @contextlib.contextmanager
 def terminal() -> Iterator[tuple[int, int]]:
     """Give both ends of a pseudo terminal: the one that types, and the terminal itself."""

@@ -88,7 +88,7 @@ def test_what_is_not_understood_is_named_and_sends_nothing(caller: Caller, case:
     assert named in caller.refuse(64, *arguments.split(" "))
 
 
-@pytest.mark.parametrize("mode", ["-bs", "-bd", "-bD", "-bl", "-bd -q30m"])
+@pytest.mark.parametrize("mode", ["-bd", "-bD", "-bl", "-bd -q30m"])
 def test_a_mode_of_a_later_release_says_so(caller: Caller, mode: str) -> None:
     assert "not offered" in caller.refuse(69, *mode.split())
 

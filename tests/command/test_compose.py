@@ -181,3 +181,11 @@ def test_composing_never_asks_the_process_who_calls(name: str) -> None:
     source = (ROOT / "pysendmail" / "command" / f"{name}.py").read_text()
     for asked in ("getuid", "geteuid", "environ", "getpid", "getenv", "Caller()", "time()", "os.read", "os.open"):
         assert asked not in source
+
+
+def test_what_a_session_asks_of_reports_comes_before_what_the_options_ask() -> None:
+    given = Envelope(b"a@example.org", [(b"r@example.net", None, None)], b"HDRS", b"from the session")
+    parcel = composed(b"\nhi\n", "-Rfull", "-Vfrom-the-option", envelope=given).parcel
+    assert (parcel.ret, parcel.envid) == (b"HDRS", b"from the session")
+    parcel = composed(b"\nhi\n", "-Rfull", "-Vfrom-the-option", envelope=envelope(b"a@example.org", b"r@x")).parcel
+    assert (parcel.ret, parcel.envid) == (b"FULL", b"from-the-option")

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 import pytest
 
-from tests.command.caller import LIMIT, MESSAGE, Caller, state, two_addresses, until, until_read
+from tests.command.caller import LIMIT, MESSAGE, Caller, state, two_addresses, unread, until, until_read
 from tests.conftest import Installed
 from tests.obedient import SILENCE, Obedient
 
@@ -180,22 +180,13 @@ def test_an_answer_that_has_come_counts_even_if_a_signal_comes_with_it(caller: C
     until(lambda: state(process.pid) == "T")
     caller.server.gates["."].set()
     until(lambda: caller.server.deliveries)
-    until(lambda: _unread(caller.server.port))
+    until(lambda: unread(caller.server.port))
     process.send_signal(number)
     process.send_signal(signal.SIGCONT)
     with process:
         out, err = process.communicate(timeout=LIMIT)
     assert (process.returncode, out, err) == (0, b"", b"")
     assert any("status=sent" in line for line in caller.log)
-
-
-def _unread(port: int) -> bool:
-    """Tell whether something waits to be read at the other end of a connection to the port."""
-    for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]:
-        words = line.split()
-        if words[2].endswith(f":{port:04X}") and words[4].split(":")[1] != "00000000":
-            return True
-    return False
 
 
 def test_an_answer_that_is_just_being_dealt_with_counts_too(caller: Caller) -> None:
@@ -210,7 +201,7 @@ def test_an_answer_that_is_just_being_dealt_with_counts_too(caller: Caller) -> N
         while True:
             os.write(plug, b"x" * 4096)
     gate.set()
-    until(lambda: caller.server.deliveries and not _unread(caller.server.port))
+    until(lambda: caller.server.deliveries and not unread(caller.server.port))
     process.send_signal(signal.SIGTERM)
     for descriptor in (plug, write):
         os.close(descriptor)

@@ -8,8 +8,18 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.conftest import skip
+from tests.conftest import Installed, skip
+from tests.daemon.door import Door
 from tests.daemon.running import Running
+
+
+@pytest.fixture
+def door(installed: Installed, tmp_path: pathlib.Path) -> Iterator[Door]:
+    """Give an accept process that runs, and that a test may start anew."""
+    made = Door(tmp_path, installed.sendmail)
+    made.start()
+    yield made
+    made.clear()
 
 
 @pytest.fixture

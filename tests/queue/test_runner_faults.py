@@ -12,7 +12,7 @@ from pysendmail.message.body import Body
 from pysendmail.queue import attempt, bounce, ledger, settle
 from pysendmail.queue.memory import MemoryStore
 from pysendmail.queue.settings import Settings
-from pysendmail.queue.store import Damaged, Stored
+from pysendmail.queue.store import Damaged, Malformed, Stored
 from pysendmail.queue.values import Message, Notice, Result
 from tests.delivery.memory import CAPABILITIES, DATA_ONLY, LOCK_STEP, Connection, Hang, Smarthost
 from tests.queue.running import HOUR, MINUTE, Desk, replying
@@ -94,9 +94,10 @@ def test_a_damaged_message_is_held_nothing_of_it_arrives_and_the_others_leave(at
     assert desk.item(bad).recipients[0].attempts == 0
 
 
+@pytest.mark.parametrize("kind", [errors.TempFail, Malformed])
 @pytest.mark.parametrize("at", [0, 70000])
-def test_a_message_that_cannot_be_read_now_is_put_off(at: int) -> None:
-    desk = Desk(Smarthost(), Faulty(errors.TempFail("input/output error"), at), Settings(connections=1))
+def test_a_message_that_cannot_be_read_now_is_put_off(at: int, kind: type[errors.TempFail]) -> None:
+    desk = Desk(Smarthost(), Faulty(kind("input/output error"), at), Settings(connections=1))
     bad, _ = desk.add(B, data=b"line\n" * 100_000), desk.add(A)
     desk.store.bad.add(bad)  # type: ignore[attr-defined]
     report = desk.round()

@@ -24,6 +24,8 @@ NEVER_FAIL = {
     "getppid", "getrandom", "getsockopt", "gettid", "getuid", "rt_sigaction", "rt_sigprocmask", "sched_yield",
     "umask", "munmap", "uname",
 }  # fmt: skip
+# To give a lock back, and to be told of what cannot be, never fails on a local file.
+_NEVER_FAILS = re.compile(r"fcntl\(\d+, F_(SETLK, \{l_type=F_UNLCK|[GS]ETFD|GETFL)")
 _LINE = re.compile(r"^(\d+) +(?:<\.\.\. (\w+) resumed>|(\w+)\()")
 
 
@@ -40,7 +42,8 @@ class Fault:
         return self.effect == "signal=KILL"
 
     def options(self) -> list[str]:
-        return ["-e", f"trace={self.call}", "-e", f"inject={self.call}:{self.effect}:when={self.number}"]
+        # Only traced calls are tampered with, those of ONE_THREAD included; and each thread is counted for itself.
+        return ["-e", f"trace={self.call},clone,clone3", "-e", f"inject={self.call}:{self.effect}:when={self.number}"]
 
 
 def missing() -> str | None:
@@ -66,8 +69,8 @@ def traced(
     )  # fmt: skip
 
 
-def calls(trace: str, mark: str) -> list[tuple[str, int]]:
-    """List the calls from the one on that mentions `mark`, each with its number among those of its name."""
+def calls(trace: str, mark: str) -> list[tuple[str, int, bool]]:
+    """List the calls from the one on that mentions `mark`: name, number among those of that name, whether it can fail."""
     seen: Counter[str] = Counter()
     begun, found = False, []
     for line in trace.splitlines():
@@ -77,16 +80,16 @@ def calls(trace: str, mark: str) -> list[tuple[str, int]]:
         seen[match[3]] += 1
         begun = begun or mark in line
         if begun:
-            found.append((match[3], seen[match[3]]))
+            found.append((match[3], seen[match[3]], match[3] not in NEVER_FAIL and not _NEVER_FAILS.search(line)))
     return found
 
 
-def faults(found: Sequence[tuple[str, int]]) -> list[Fault]:
+def faults(found: Sequence[tuple[str, int, bool]]) -> list[Fault]:
     """Give every case: a kill at each call, an end by SIGTERM, and each error where there can be one."""
     cases = []
-    for call, number in found:
+    for call, number, can_fail in found:
         cases += [Fault(call, number, "signal=KILL"), Fault(call, number, "signal=TERM")]
-        if call not in NEVER_FAIL:
+        if can_fail:
             cases += [Fault(call, number, f"error={error}") for error in ERRORS]
     return cases
 

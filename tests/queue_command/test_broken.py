@@ -155,7 +155,6 @@ def test_a_full_disk_is_told_and_what_is_there_leaves_and_makes_room(caller: Kee
 
 
 @LIMITED
-@pytest.mark.xfail(strict=True, reason="a runner who finds no reserve cannot enroll on a full disk")
 def test_a_disk_that_was_filled_before_the_first_run_makes_room(caller: Keeper, small: pathlib.Path) -> None:
     _drain(caller, _fill(caller))
 
