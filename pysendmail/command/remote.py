@@ -63,6 +63,17 @@ def ask(name: bytes, arguments: list[bytes]) -> int | None:
     return None if found is None else _ask(found, name, arguments)
 
 
+def explain(arguments: list[bytes], message: "Iterator[bytes]") -> "tuple[int | None, bytes, bool]":
+    """Have a daemon explain a message; return what handover.deliver does. Raises Failure."""
+    found = handover.socket_path(os.getuid())
+    if found is None:
+        return None, b"", False
+    try:
+        return handover.send(found, b"pysendmail", arguments, message)
+    except handover.Refused as refusal:
+        raise _failure(refusal) from None
+
+
 def _ask(found: "tuple[bytes, int | None]", name: bytes, arguments: list[bytes]) -> int | None:
     try:
         line = handover.connect(*found)

@@ -31,4 +31,8 @@ def administer(hall: "Hall", client: "Client") -> int:
         code = queue.run(asked, open_queue, time())
         hall.notify()
         return code
+    if asked.program == "explain" and client.enclosed is not None:
+        from pysendmail.command.admin import explain
+
+        return explain.answer(asked, client.enclosed, hall.caller(client.uid), hall.file, hall.own, hall.aliases)
     raise errors.UsageError("the daemon does not do that")

@@ -33,8 +33,8 @@ class Client:
     """A caller. `last` is when something last came from him or went to him, `spoken` when we last gave a sign."""
 
     __slots__ = (
-        "_decoder", "_hall", "_intake", "_out", "_watched", "columns", "fd", "gid", "job", "last", "line", "name", "options",
-        "spoken", "state", "uid", "words",
+        "_decoder", "_hall", "_intake", "_out", "_watched", "columns", "enclosed", "fd", "gid", "job", "largest", "last",
+        "line", "name", "options", "spoken", "state", "uid", "words",
     )  # fmt: skip
 
     def __init__(self, hall: "Hall", line: "_socket.socket", uid: int, gid: int) -> None:
@@ -54,6 +54,8 @@ class Client:
         self.columns = 80
         self.options: Options | None = None
         self.job: Job | None = None
+        self.enclosed: Intake | None = None  # what came with a request that is no message
+        self.largest = _LARGEST
         hall.loop.watch(self.fd, self.ready)
 
     @property
@@ -140,20 +142,28 @@ class Client:
         self.words = words
         self.name = words[0]
         if self.name == b"pysendmail":
-            self._serve()
+            if words[1:2] == [b"explain"]:
+                self._receive()
+            else:
+                self._serve()
             return
         self.options = options.parse(words[1:], self.name)
         mode = self.options.mode
         if mode == "deliver":
             if not self.options.extract and not self.options.recipients:
                 raise errors.UsageError("no recipients in the arguments (-t takes them from the header)")
-            self._hall.check_open()
-            self._intake = Intake(**self._hall.room())
-            self.state = SENDING
+            self.largest = min(_LARGEST, self._hall.largest_of(self.uid))
+            self._receive()
         elif mode in ("list", "queue", "verify", "aliases"):
             self._serve()
         else:
             raise errors.UsageError("the daemon does not do that")
+
+    def _receive(self) -> None:
+        """Go on with what stands on the caller's standard input."""
+        self._hall.check_open()
+        self._intake = Intake(**self._hall.room())
+        self.state = SENDING
 
     def _serve(self) -> None:
         """Have the request answered by a thread."""
@@ -175,17 +185,21 @@ class Client:
         assert intake is not None
         before = intake.total
         intake.feed(data)
-        if intake.total > _LARGEST:
-            raise errors.DataError(f"the message is larger than {_LARGEST >> 30} GiB; nothing was sent")
+        if intake.total > self.largest:
+            raise errors.DataError(f"the message is larger than {self.largest} octets; nothing was sent")
         if intake.total // _LOOK != before // _LOOK:
             self._hall.check_room(2 * self._hall.coming_of(self.uid) + _ROOM)
 
     def _end(self, content: bytes) -> None:
         intake, options = self._intake, self.options
-        assert intake is not None and options is not None
+        assert intake is not None
         if len(content) != 8 or int.from_bytes(content, "big") != intake.total:
             raise wire.Broken("a message has another length than it says")
         self._intake = None
+        if options is None:
+            self.enclosed = intake
+            self._serve()
+            return
         message = intake.finish(drop_final_dot=not options.ignore_dots)
         self.state = WAITING
         self._hall.submit(self, message)

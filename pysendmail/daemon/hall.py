@@ -215,6 +215,11 @@ class Hall:
 
     # Messages
 
+    def largest_of(self, uid: int) -> int:
+        """Return how many octets a message of a user may have. Raises NoPermission if he may send none."""
+        rule = self._policy.rule_of(self.caller(uid))
+        return rule.size if rule is not None and rule.size is not None else sys.maxsize
+
     def submit(self, client: Client, message: "Message") -> None:
         """Have a message committed, and answer its caller when that is done. Raises the Failure that is the answer."""
         options = client.options

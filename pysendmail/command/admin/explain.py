@@ -3,21 +3,25 @@
 import os
 from time import time
 
-from pysendmail import errors, handover
+from pysendmail import errors
 from pysendmail.command.admin.explanation import Explainer, policy_for
 from pysendmail.command.console import write
 from pysendmail.command.identity import NO_UID, Caller
-from pysendmail.command.intake import read_message
-from pysendmail.command.submit import configuration
+from pysendmail.command.intake import read_message, read_pieces
 from pysendmail.log import queue_id
 from pysendmail.options import parse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
+    from collections.abc import Callable
     from typing import Any
 
+    from pysendmail.command.intake import Intake, Message
+    from pysendmail.config.accounts import Account
+    from pysendmail.config.aliases import Aliases
     from pysendmail.config.reader import File
+    from pysendmail.options import Options
 
 
 def add_parser(commands: "Any") -> None:
@@ -32,26 +36,78 @@ def add_parser(commands: "Any") -> None:
     parser.add_argument("arguments", nargs="*", metavar="ARGUMENT", help="sendmail's own, after --")
 
 
-def run(asked: "Namespace") -> int:
-    """Explain the message on standard input; return the exit code that is certain already. Raises Failure."""
-    from pysendmail.command.admin.explain_view import View
+def run(asked: "Namespace", words: list[str]) -> int:
+    """Explain the message on standard input; return the exit code that is certain already. Raises Failure.
 
+    A daemon that would take the message explains it, since it knows its configuration.
+    """
+    from pysendmail.command.submit import configuration
+
+    options = _options(asked)
+    taken = None
+    if options.config is None:
+        from pysendmail.command import remote
+
+        code, data, ended = remote.explain([os.fsencode(word) for word in words], read_pieces(0, options.ignore_dots))
+        if code is not None:
+            return code
+        if data or ended:
+            taken = data, ended
+    me = Caller()
+    file = configuration(options, me)
+    caller = _caller(asked.caller) if asked.caller is not None else me
+    message = read_message(0, options.ignore_dots, taken)
+    return _tell(asked, options, message, caller, file, _own_uid(file), None)
+
+
+def answer(
+    asked: "Namespace",
+    intake: "Intake",
+    me: Caller,
+    file: "File",
+    own: int,
+    aliases: "Callable[[Account], Aliases | None]",
+) -> int:
+    """Explain a message that a daemon with the uid `own` would take from a caller. Raises Failure."""
+    options = _options(asked)
+    message = intake.finish(drop_final_dot=not options.ignore_dots)
+    try:
+        if asked.caller is not None and me.uid not in (0, own):
+            raise errors.NoPermission("--as is for root and the daemon's own user")
+        caller = _caller(asked.caller) if asked.caller is not None else me
+        return _tell(asked, options, message, caller, file, own, aliases)
+    finally:
+        message.body.close()
+
+
+def _options(asked: "Namespace") -> "Options":
+    """Return what sendmail's arguments mean. Raises UsageError for those that deliver nothing."""
     options = parse([os.fsencode(argument) for argument in asked.arguments], b"sendmail")
     if options.mode != "deliver":
         raise errors.UsageError("explain is for arguments that deliver a message")
     if not options.extract and not options.recipients:
         raise errors.UsageError("no recipients in the arguments (-t takes them from the header)")
-    me = Caller()
-    file = configuration(options, me)
-    taken_by_daemon = options.config is None and handover.socket_path(me.uid) is not None
-    caller = me if asked.caller is None else _caller(asked.caller)
-    message = read_message(0, options.ignore_dots)
-    now = time()
+    return options
+
+
+def _tell(
+    asked: "Namespace",
+    options: "Options",
+    message: "Message",
+    caller: Caller,
+    file: "File",
+    own: int,
+    aliases: "Callable[[Account], Aliases | None] | None",
+) -> int:
+    """Explain a message, which a daemon would take if `aliases` are those that it knows."""
+    from pysendmail.command.admin.explain_view import View
+
+    now, daemon = time(), aliases is not None
     explainer = Explainer(
-        options, caller, file, message, policy_for(file, _own_uid(file)), now=now, qid=queue_id(now, os.getpid()),
-        received=taken_by_daemon,
+        options, caller, file, message, policy_for(file, own), now=now, qid=queue_id(now, os.getpid()), received=daemon,
+        aliases=aliases,
     )  # fmt: skip
-    view = View(options, caller, file, message, explainer.explain(), taken_by_daemon)
+    view = View(options, caller, file, message, explainer.explain(), daemon)
     if asked.json:
         import json
 

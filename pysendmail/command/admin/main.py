@@ -46,7 +46,7 @@ def run(arguments: list[str]) -> int:
     if asked.program == "explain":
         from pysendmail.command.admin import explain
 
-        return explain.run(asked)
+        return explain.run(asked, arguments)
     from pysendmail.command.admin.check import check
 
     return check(asked.config, asked.account, asked.verbose)
