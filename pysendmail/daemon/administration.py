@@ -8,12 +8,16 @@ from pysendmail.command.mailq import whose
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from pysendmail.command.admin.queue_task import OpenQueue
+    from pysendmail.daemon.channel import Channel
     from pysendmail.daemon.client import Client
     from pysendmail.daemon.hall import Hall
     from pysendmail.queue.store import Store
 
 
-def administer(hall: "Hall", client: "Client") -> int:
+def administer(hall: "Hall", client: "Client", channel: "Channel") -> int:
     """Run the subcommand that a caller's words name and return the exit code. Raises Failure."""
     from pysendmail.command.admin import queue
     from pysendmail.daemon.requests import open_store
@@ -35,4 +39,18 @@ def administer(hall: "Hall", client: "Client") -> int:
         from pysendmail.command.admin import explain
 
         return explain.answer(asked, client.enclosed, hall.caller(client.uid), hall.file, hall.own, hall.aliases)
+    if asked.program == "log":
+        return _journey(hall, client, channel, asked, open_queue)
     raise errors.UsageError("the daemon does not do that")
+
+
+def _journey(hall: "Hall", client: "Client", channel: "Channel", asked: "Namespace", open_queue: "OpenQueue") -> int:
+    from pysendmail.command.admin import journey
+
+    journey.check(asked)
+    if not asked.follow:
+        return journey.run(asked, open_queue)
+    from pysendmail.daemon.followers import Following
+
+    with Following(hall, channel, client.uid, whose(client.uid, hall.own) is None) as following:
+        return journey.run(asked, open_queue, pause=following.pause)

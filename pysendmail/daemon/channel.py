@@ -1,6 +1,7 @@
 """The line to a caller who waits for text: requests other than messages are answered in a thread, through this."""
 
 import _socket
+import select
 
 from pysendmail import wire
 
@@ -28,6 +29,13 @@ class Channel:
                 self._line.sendall(wire.frame(kind, data[start : start + wire.PIECE]))
         except OSError:
             raise Hangup from None
+
+    def wait(self, seconds: float) -> None:
+        """Let so much time go by. Raises Hangup as soon as the caller is gone; he has nothing to say any more."""
+        poll = select.poll()
+        poll.register(self._line, select.POLLIN | select.POLLRDHUP)
+        if poll.poll(seconds * 1000):
+            raise Hangup
 
     def reassure(self) -> None:
         """Give a sign of life. Raises Hangup."""

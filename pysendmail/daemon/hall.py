@@ -18,6 +18,7 @@ from pysendmail.command.queueing import Submitted, settings_of
 from pysendmail.daemon.channel import Channel
 from pysendmail.daemon.client import ANSWERED, ASKING, SENDING, SERVED, WAITING, Client
 from pysendmail.daemon.committer import Committer, Job
+from pysendmail.daemon.followers import Followers
 from pysendmail.daemon.loop import Loop
 from pysendmail.daemon.policy import Policy
 from pysendmail.daemon.waiting import Waiting
@@ -83,6 +84,7 @@ class Hall:
         self._stopping = 0.0
         self._agent = agent
         self._waiting = Waiting(self)
+        self.followers = Followers()
         self._counts: dict[int, list[float]] = {}
         self._policy = Policy(file.daemon.callers, self.own, self._queued_of)
 
@@ -296,10 +298,18 @@ class Hall:
         self.loop.post(lambda: self._served(client, code))
 
     def _served(self, client: Client, code: int) -> None:
-        self._threads -= 1
         client.served(code)
+        self.vacate()
+
+    def vacate(self) -> None:
+        """Let somebody else have the place of a request that goes on without one (followers.py)."""
+        self._threads -= 1
         if self._queued:
             self.serve(self._queued.pop(0))
+
+    def occupy(self) -> None:
+        """Count a request again that went on without a place, for it ends now."""
+        self._threads += 1
 
     def notify(self) -> None:
         """Tell the deliver process that there is something to do."""
@@ -336,6 +346,11 @@ class Hall:
             self._resting.clear()
             for descriptor in self._listeners:
                 self.loop.forget(descriptor)
+
+    @property
+    def stopping(self) -> bool:
+        """Whether `stop` was called."""
+        return bool(self._stopping)
 
     @property
     def ended(self) -> bool:

@@ -51,7 +51,7 @@ def _answer(hall: "Hall", client: "Client", channel: Channel) -> int:
     if options is None:
         from pysendmail.daemon.administration import administer
 
-        return administer(hall, client)
+        return administer(hall, client, channel)
     caller = hall.caller(client.uid)
     if options.mode == "verify":
         return modes.verify(options, caller, hall.file, hall.aliases)

@@ -1,5 +1,6 @@
 """The command line of pysendmail."""
 
+import _signal
 import os
 import sys
 
@@ -33,12 +34,9 @@ def run(arguments: list[str]) -> int:
     except SystemExit as end:  # argparse ends the process by itself, with 2 for a wrong command line
         return errors.UsageError.exit_code if end.code else 0
     if asked.program == "queue":
-        if asked.config is None:
-            from pysendmail.command import remote
-
-            code = remote.ask(b"pysendmail", [os.fsencode(argument) for argument in arguments])
-            if code is not None:
-                return code
+        code = _ask(asked, arguments)
+        if code is not None:
+            return code
         from pysendmail.command.admin import queue
         from pysendmail.command.admin.configured import open_configured
 
@@ -47,9 +45,33 @@ def run(arguments: list[str]) -> int:
         from pysendmail.command.admin import explain
 
         return explain.run(asked, arguments)
+    if asked.program == "log":
+        return _journey(asked, arguments)
     from pysendmail.command.admin.check import check
 
     return check(asked.config, asked.account, asked.verbose)
+
+
+def _ask(asked: "Namespace", arguments: list[str]) -> int | None:
+    """Have a daemon do what was asked for and return the exit code; None if there is none, or -C says to do it here."""
+    if asked.config is not None:
+        return None
+    from pysendmail.command import remote
+
+    return remote.ask(b"pysendmail", [os.fsencode(argument) for argument in arguments])
+
+
+def _journey(asked: "Namespace", arguments: list[str]) -> int:
+    from pysendmail.command.admin import journey
+    from pysendmail.command.admin.configured import open_configured
+
+    journey.check(asked)
+    if asked.follow:
+        # It has no other end than an interruption, or that nobody reads any more.
+        _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+        _signal.signal(_signal.SIGPIPE, _signal.SIG_DFL)
+    code = _ask(asked, arguments)
+    return journey.run(asked, open_configured) if code is None else code
 
 
 def parse(arguments: list[str]) -> "Namespace":
@@ -60,8 +82,7 @@ def parse(arguments: list[str]) -> "Namespace":
 def _parser() -> "ArgumentParser":
     from argparse import ArgumentParser
 
-    from pysendmail.command.admin import explain
-    from pysendmail.command.admin.queue import add_parser
+    from pysendmail.command.admin import explain, journey, queue
 
     parser = ArgumentParser(prog="pysendmail", description="Look after the sendmail command of pysendmail.")
     parser.add_argument("--version", action="version", version=f"pysendmail {__version__}")
@@ -75,5 +96,6 @@ def _parser() -> "ArgumentParser":
     check.add_argument("-a", "--account", metavar="NAME", help="this account, not the default")
     check.add_argument("-v", "--verbose", action="store_true", help="show the dialogue, secrets masked")
     explain.add_parser(commands)
-    add_parser(commands)
+    queue.add_parser(commands)
+    journey.add_parser(commands)
     return parser

@@ -1,5 +1,6 @@
 """What all commands for the queue have in common: the arguments, the store, whose messages count, and the way out."""
 
+from pysendmail import errors
 from pysendmail.command.admin import queue_select
 from pysendmail.command.admin.outlook import Outlook
 from pysendmail.command.console import complain
@@ -72,14 +73,15 @@ class Task:
             try:
                 self.write(lines(item))
             except Damaged as failure:
-                code = self._complain(failure)
+                code = self.complain(failure)
         return code or self.tell_missing(missing)
 
     def tell_missing(self, missing: list[str]) -> int:
         """Complain of ids that are not in the queue; return the exit code, 0 if there are none."""
-        return self._complain(queue_select.unknown(missing)) if missing else 0
+        return self.complain(queue_select.unknown(missing)) if missing else 0
 
-    def _complain(self, failure: "Damaged | queue_select.NoSuchMessage") -> int:
+    def complain(self, failure: errors.Failure) -> int:
+        """Write a failure that does not end the command to standard error, and return its exit code."""
         self.output.flush()
         complain("pysendmail", str(failure))
         return failure.exit_code

@@ -40,12 +40,12 @@ def fit(text: str, columns: int, end: str = "") -> str:
     room = max(columns - width(end), 0)
     if width(text) > room:
         mark = _CUT[:room]
-        text = _beginning(text, room - len(mark)) + mark
+        text = beginning(text, room - len(mark)) + mark
     line = text + end
     return line + " " * (columns - width(line))
 
 
-def _beginning(text: str, columns: int) -> str:
+def beginning(text: str, columns: int) -> str:
     """Return as much of `text` as so many columns hold."""
     if text.isascii():
         return text[:columns]

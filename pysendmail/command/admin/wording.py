@@ -1,7 +1,7 @@
 """Numbers, times and addresses in the words that the commands for the queue use."""
 
 import os
-from time import asctime, localtime
+from time import asctime, localtime, strftime
 
 from pysendmail.log import REPLY_LIMIT, printable
 
@@ -55,6 +55,22 @@ def moment(seconds: float) -> str:
         return asctime(localtime(seconds))
     except (OverflowError, OSError, ValueError):  # no time that a calendar has
         return f"{seconds:.0f} seconds since 1970"
+
+
+def instant(seconds: float, form: str = "%Y-%m-%d %H:%M:%S") -> str:
+    """Return a time since the epoch as local date and time, with milliseconds."""
+    try:
+        return f"{strftime(form, localtime(seconds))}.{int(seconds * 1000) % 1000:03d}"
+    except (OverflowError, OSError, ValueError):  # no time that a calendar has
+        return f"{seconds:.3f}"
+
+
+def zone(seconds: float) -> str:
+    """Return how far local time is from UTC at a time: `+0100`."""
+    try:
+        return strftime("%z", localtime(seconds))
+    except (OverflowError, OSError, ValueError):
+        return ""
 
 
 def address(raw: bytes) -> str:
