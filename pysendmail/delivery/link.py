@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _READ = 65536
 _MOST_UNREAD = 16 << 20  # what a server may say while we only write
 _AGAIN = (BlockingIOError, InterruptedError)
+# Seconds of silence before the first probe, seconds between two, and how many may stay unanswered.
+_PROBES = ((_socket.TCP_KEEPIDLE, 15), (_socket.TCP_KEEPINTVL, 5), (_socket.TCP_KEEPCNT, 3))
 _SILENCE = "the server does not answer in time"
 
 
@@ -64,6 +66,19 @@ class Link:
         except OSError as error:
             raise Lost(f"the connection broke: {error.strerror}") from error
         return name.split("%", 1)[0]
+
+    def fileno(self) -> int:
+        """Return the descriptor."""
+        return self._socket.fileno()
+
+    def keep_alive(self) -> None:
+        """Have the system probe the peer of an idle connection."""
+        try:
+            self._socket.setsockopt(_socket.SOL_SOCKET, _socket.SO_KEEPALIVE, 1)
+            for option, value in _PROBES:
+                self._socket.setsockopt(_socket.IPPROTO_TCP, option, value)
+        except OSError:
+            pass  # it goes without, only a vanished peer is found out later
 
     def start_tls(self, tls: "TLS", deadline: float) -> None:
         """Do the TLS handshake; everything after it is encrypted. Raises TempFail, also for a certificate not verified."""

@@ -105,6 +105,14 @@ class Session:
             return False
         return not (client.closing or link.eof)
 
+    def fileno(self) -> int:
+        """Return the descriptor of the connection."""
+        return self._ready_link().fileno()
+
+    def keep_alive(self) -> None:
+        """Have the system look now and then whether the peer of this idle connection is still there."""
+        self._ready_link().keep_alive()
+
     def open(self) -> Client:
         """Connect, greet, encrypt and log in, at the first of the host's addresses where that works.
 

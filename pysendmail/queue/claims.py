@@ -173,14 +173,15 @@ def _end(db: "Connection", number: int) -> int:
 class _Seeker:
     """Which recipients a claim is after, as SQL."""
 
-    __slots__ = ("after", "condition", "due_only", "horizon", "joined", "now")
+    __slots__ = ("after", "condition", "due_only", "horizon", "joined", "lanes", "now")
 
     def __init__(self, now: float, horizon: float, due_only: bool, select: "Select | None", after: int) -> None:
         self.now = now
         self.horizon = now + horizon
         self.due_only = due_only
         self.after = after
-        self.condition = rows.Condition(select)
+        self.lanes = rows.lanes_meant(select) if due_only else ("", [])
+        self.condition = rows.Condition(select, lanes=not due_only)
         self.joined = "" if not self.condition.text else " JOIN message m ON m.id = r.message JOIN lane l ON l.id = m.lane"
 
     def messages(self, db: "Connection", limit: int) -> "list[int]":
@@ -206,7 +207,9 @@ class _Seeker:
         """Return what is due of each open lane: what a wrong clock has put far away first, then the longest overdue."""
         sql = f"SELECT r.message FROM recipient r{self.joined} WHERE r.lane = ? AND r.state <= 3"
         turns: list[Iterator[tuple[Any, ...]]] = []
-        for (lane,) in db.execute("SELECT id FROM lane WHERE until <= ? OR until > ?", (self.now, self.horizon)).fetchall():
+        meant, names = self.lanes
+        lanes = f"SELECT id FROM lane WHERE (until <= ? OR until > ?){meant}"
+        for (lane,) in db.execute(lanes, (self.now, self.horizon, *names)).fetchall():
             for comparison, time in (("> ?", self.horizon), ("<= ?", self.now)):
                 parameters = (lane, time, *self.condition.parameters)
                 turns.append(db.execute(f"{sql} AND r.due {comparison}{self.condition.text} ORDER BY r.due", parameters))

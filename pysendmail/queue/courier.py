@@ -1,10 +1,14 @@
-"""A courier: one connection to a smarthost, made when there is a message for it, and the messages it carries."""
+"""A courier: one connection to a smarthost, made when there is a message for it, and the messages it carries.
+
+With a pool he takes a connection that another one has left there, and leaves his own for the next one.
+"""
 
 from time import monotonic
 
 from pysendmail import errors
 from pysendmail.delivery import interruption
 from pysendmail.delivery.deliver import ROUNDS
+from pysendmail.delivery.pool import AGE
 from pysendmail.delivery.session import Session
 from pysendmail.queue.attempt import Attempt, Unopened
 from pysendmail.queue.ledger import Unrecorded
@@ -12,6 +16,7 @@ from pysendmail.queue.round import internal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pysendmail.delivery.pool import Pool
     from pysendmail.delivery.session import Route
     from pysendmail.queue.lane import Lane
     from pysendmail.queue.round import Round
@@ -31,13 +36,15 @@ class _NotNow(errors.TempFail):
 class Courier:
     """Carry the messages of a lane, one after the other, until none is left."""
 
-    def __init__(self, round_: "Round", lane: "Lane", route: "Route") -> None:
+    def __init__(self, round_: "Round", lane: "Lane", route: "Route", pool: "Pool | None" = None) -> None:
         self._round = round_
         self._lane = lane
         self._route = route
+        self._pool = pool if lane.settings.keep > 0 else None
         self._session: Session | None = None
         self._standing = False
         self._carried = 0
+        self._since = 0.0
         self._setup = 0.0
 
     def run(self) -> None:
@@ -50,6 +57,7 @@ class Courier:
                     self._unopened(failure)
                     break
                 self._carry(item)
+            self._park()
         except Unrecorded as unrecorded:
             self._round.fail(unrecorded.failure)
         except errors.Interrupted:
@@ -66,6 +74,8 @@ class Courier:
         try:
             self._wait_for_turn()
             self._setup = 0.0
+            if self._session is None:
+                self._take_parked()
             if not self._is_standing():
                 self._hang_up()
                 started = monotonic()
@@ -76,9 +86,28 @@ class Courier:
             return failure
         return None
 
+    def _take_parked(self) -> None:
+        """Go on with a connection that was kept, if there is one."""
+        parked = self._pool.take(self._lane.key, monotonic()) if self._pool is not None else None
+        if parked is not None:
+            self._session, self._carried, self._since = parked.session, parked.carried, parked.since
+            self._standing = True
+            self._lane.opened()
+
+    def _park(self) -> None:
+        """Keep the connection for the next courier, if it is good for another message."""
+        if self._pool is None or self._round.ending or self._lane.closed or not self._is_standing():
+            return
+        session, self._session = self._session, None
+        self._gone()
+        if session is not None:
+            self._pool.park(self._lane.key, session, self._carried, self._since, monotonic(), self._lane.settings.keep)
+
     def _is_standing(self) -> bool:
         """Tell whether there is a connection that takes another message."""
         try:
+            if self._pool is not None and monotonic() >= self._since + AGE:
+                return False
             return self._session is not None and self._carried < MESSAGES and self._session.usable
         except errors.Failure:
             return False  # it said something that makes no sense
@@ -99,6 +128,7 @@ class Courier:
             raise errors.SoftwareError("there is no session to be opened")
         client = session.open()
         self._carried = 0
+        self._since = monotonic()
         self._standing = True
         self._lane.opened()
         return client
@@ -132,7 +162,7 @@ class Courier:
         session = self._session
         if session is None:
             raise errors.SoftwareError("a message was begun without a connection")
-        self._round.count_message()
+        self._round.count_message(item.message.size)
         attempt = Attempt(
             self._lane, self._round, item, session, self._open_again, setup=self._setup, served=self._carried > 0
         )

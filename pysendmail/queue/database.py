@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 PATIENCE = 60.0
 _LITTLE = 8 << 20  # octets beside the message: with less than that on the disk it is looked at closely
+_SHORT, _LONG = 0.0003, 0.005  # seconds between two attempts to get a lock
+_CONTEST = 2.0  # seconds for which the short ones last
 _PLAIN = b"/-_.0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _CHECKPOINT = 1000  # pages in the log after which a commit brings them into the file
 _LOG_LIMIT = 16 << 20  # octets of the log that stay allocated after a large message
@@ -92,6 +94,7 @@ class Database:
                 db.execute(setting)
             for repair in repairs:
                 repair(db)
+            db.execute("PRAGMA busy_timeout = 0")  # from now on `_patiently` waits
         except BaseException:
             db.close()
             raise
@@ -123,7 +126,7 @@ class Database:
             db = self._connection()
             try:
                 try:
-                    return db.execute(sql, parameters).fetchall()
+                    return self._patiently(lambda: db.execute(sql, parameters).fetchall())
                 except sqlite.Error as error:
                     if trouble.code(error) not in (trouble.IOERR, trouble.CORRUPT):
                         raise
@@ -166,7 +169,7 @@ class Database:
         if durable != self._durable:
             db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
             self._durable = durable
-        self._begin(db)
+        self._patiently(lambda: db.execute("BEGIN IMMEDIATE"))
         try:
             result = work(db)
         except BaseException:
@@ -178,21 +181,37 @@ class Database:
             _roll_back(db)
             # With a page missing, as on a full disk, the log holds no commit.
             if isinstance(error, sqlite.Error) and trouble.code(error) != trouble.FULL:
-                _unmake(db)
+                self._unmake(db)
             raise
         return result
 
-    def _begin(self, db: "Connection") -> None:
-        """Begin to write. SQLite waits for a lock by itself, but not in each case (recovery by another process)."""
-        end = monotonic() + self.patience
+    def _patiently(self, step: "Callable[[], T]") -> "T":
+        """Take a step for which a lock may be needed that another process has.
+
+        SQLite could wait by itself, but soon looks only ten times a second: behind a process that writes one message
+        after the other it would wait for ever.
+        """
+        since = 0.0
         while True:
             try:
-                db.execute("BEGIN IMMEDIATE")
-                return
+                return step()
             except sqlite.Error as error:
-                if trouble.code(error) not in (trouble.BUSY, trouble.PROTOCOL) or monotonic() >= end:
+                if trouble.code(error) not in (trouble.BUSY, trouble.PROTOCOL):
                     raise
-                sleep(0.01)
+                now = monotonic()
+                since = since or now
+                if now >= since + self.patience:
+                    raise
+                sleep(_SHORT if now < since + _CONTEST else _LONG)
+
+    def _unmake(self, db: "Connection") -> None:
+        """Write over a transaction whose commit failed. If the disk refuses that as well, no more can be done."""
+        try:
+            self._patiently(lambda: db.execute("BEGIN IMMEDIATE"))
+            db.execute("UPDATE fence SET number = number + 1")
+            db.execute("COMMIT")
+        except sqlite.Error:
+            _roll_back(db)
 
     def _mend(self, db: "Connection", number: int, attempt: int, reserve: bool) -> bool:
         """Do what may help after an error, and tell whether it is worth another attempt.
@@ -237,16 +256,6 @@ def _roll_back(db: "Connection") -> None:
             db.execute("ROLLBACK")
         except sqlite.Error:
             pass  # SQLite has rolled back by itself
-
-
-def _unmake(db: "Connection") -> None:
-    """Write over a transaction whose commit failed. If the disk refuses that as well, no more can be done."""
-    try:
-        db.execute("BEGIN IMMEDIATE")
-        db.execute("UPDATE fence SET number = number + 1")
-        db.execute("COMMIT")
-    except sqlite.Error:
-        _roll_back(db)
 
 
 def _unlink(file: str) -> bool:

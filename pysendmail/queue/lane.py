@@ -10,6 +10,7 @@ outcome, and are not the first ones again in the next round.
 """
 
 from _thread import allocate_lock
+from time import monotonic
 
 from pysendmail import errors
 from pysendmail.delivery.tls import TLSFailure
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from pysendmail.queue.pace import Pace
     from pysendmail.queue.round import Round
     from pysendmail.queue.settings import Way
-    from pysendmail.queue.values import Item, Select
+    from pysendmail.queue.values import Item, Outlook, Select
     from pysendmail.queue.values import Lane as KnownLane
 else:
     from _collections import deque
@@ -37,6 +38,9 @@ _FIRST_BATCH = 10  # messages claimed at first, when it is not known how many re
 _BATCH = 100  # messages claimed at once
 _RECIPIENTS = 5000  # recipients claimed at once, more or less
 _BACKLOG = 4  # messages that wait for each connection before one more is made
+SLOW = 0.25
+"""Seconds without a courier who is free for one more message, after which another connection is worth it."""
+
 _STRIKES = 5  # messages in a row that a smarthost may refuse to look at
 _LOGIN = (errors.NoPermission, errors.ConfigError)
 _STEADY = (*_LOGIN, TLSFailure, errors.SoftwareError)  # somebody has to mend these; no message is given up for them
@@ -45,14 +49,20 @@ _STEADY = (*_LOGIN, TLSFailure, errors.SoftwareError)  # somebody has to mend th
 class Lane:
     """One lane of a round; its methods may be called from any thread.
 
-    `way`, `route` and `pace` (how often a message may begin) are set before the first courier starts; `couriers` is how
-    many are enlisted, and `spawn` starts one who is.
+    `way`, `route` and `pace` (how often a message may begin) are set before the first courier begins his work; `couriers`
+    is how many are enlisted, and `spawn` starts one who is. `refused`: the login was. `fruitless`: nothing came of it so
+    far, and it is not closed for that either.
     """
 
-    def __init__(self, round_: "Round", known: "KnownLane", select: "Select", spawn: "Callable[[Lane], None]") -> None:
+    def __init__(
+        self, round_: "Round", known: "KnownLane | Outlook", select: "Select", spawn: "Callable[[Lane], object]"
+    ) -> None:
         self.account = known.account
         self.config = known.config
+        self.key = (known.account, known.config)
         self.select = select
+        self.refused = False
+        self.fruitless = True
         self.way: Way | None = None
         self.route: Route | None = None
         self.pace: Pace | None = None
@@ -65,6 +75,7 @@ class Lane:
         self._lock = allocate_lock()
         self._pending: deque[Item] = deque()
         self._after = 0
+        self._taken = monotonic()
         self._batch = _FIRST_BATCH
         self._sessions = 0
         self._most = 1 << 30
@@ -106,6 +117,8 @@ class Lane:
             if not self._pending:
                 return None
             item = self._pending.popleft()
+            self._taken = monotonic()
+            self.fruitless = False
             grow = self._wants_another_courier()
             if grow:
                 self.couriers += 1
@@ -125,6 +138,8 @@ class Lane:
         if self._pending:
             return
         horizon = HORIZON if self.way is None else self.settings.schedule.longest
+        if self._round.endless and not self._round.is_due(*self.key, horizon):
+            return
         items = self._round.claim(self._batch, self.select, horizon, self._after)
         if items:
             self._after = 0 if self._round.due_only else items[-1].message.id
@@ -133,10 +148,38 @@ class Lane:
             self._pending.extend(items)
 
     def _wants_another_courier(self) -> bool:
-        most = min(self._most, self.settings.connections)
-        return 0 < self._sessions and self.couriers < most and len(self._pending) > _BACKLOG * self.couriers
+        return self._sessions > 0 and self._has_room() and len(self._pending) > _BACKLOG * self.couriers
+
+    def _has_room(self) -> bool:
+        return self.couriers < min(self._most, self.settings.connections)
+
+    def enlist_help(self, now: float, due: bool, spare: bool) -> tuple[bool, float | None]:
+        """Count one more courier, if he is worth it at `now`; return that, and when the next one may be, None for never.
+
+        `due`: there are messages to be claimed; `spare`: a connection stands ready. Times are monotonic.
+        """
+        with self._lock:
+            if self.closed or not (due or self._pending) or not self._has_room():
+                return False, None
+            if not self._sessions or not (spare or now >= self._taken + SLOW):
+                return False, max(now, self._taken) + SLOW
+            self._taken = now
+            self.couriers += 1
+            return True, now + SLOW
+
+    def dissolve(self) -> None:
+        """Give back what was claimed, now that no courier is left."""
+        with self._lock:
+            back = list(self._pending)
+            self._pending.clear()
+        self._round.give_back(back)
 
     # The smarthost
+
+    @property
+    def sessions(self) -> int:
+        """How many connections there are."""
+        return self._sessions
 
     def opened(self) -> None:
         """Note that a courier has a connection."""
@@ -163,6 +206,7 @@ class Lane:
             if not self._known_closed:
                 return
             self._known_closed, self.failures = False, 0
+        self._round.note_recovery(*self.key)
         try:
             self._round.store.open_lane(self.account, self.config)
         except errors.Failure:
@@ -171,6 +215,7 @@ class Lane:
     def struck(self, failure: errors.Failure) -> None:
         """Note that the smarthost has sent a courier away before it looked at his message."""
         with self._lock:
+            self.refused = self.refused or isinstance(failure, _LOGIN)
             self._strikes += 1
             enough = self._strikes >= _STRIKES
         if enough:
@@ -183,8 +228,9 @@ class Lane:
             return
         now = self._round.clock()
         self.failures += 1
+        self.refused = self.refused or isinstance(failure, _LOGIN)
         until = now + self.settings.closed_for(self.failures, isinstance(failure, _LOGIN), self._round.chance())
-        self._round.report.troubles.append(Trouble(self.account, self.config, failure, until))
+        self._round.note_trouble(Trouble(self.account, self.config, failure, until))
         self._tell(failure, until - now, now)
         self._note_closed(until, str(failure), failure.status)
         self._round.give_back(back)
@@ -219,8 +265,9 @@ class Lane:
             self._round.store.close_lane(
                 self.account, self.config, until, failures=self.failures, reply=printable(reply), dsn=status
             )
+            self.fruitless = False
         except errors.Failure:
-            pass  # this round knows all the same, and the next one will see for itself
+            self.fruitless = True  # this round knows all the same, and the next one will see for itself
 
     def _tell(self, failure: errors.Failure, seconds: float, now: float) -> None:
         name = printable(self.account or "default", 64)

@@ -40,12 +40,16 @@ def close_lane(
     database.write(work, durable=False)
 
 
-def outlook(database: "Database", now: float, horizon: float) -> list[Outlook]:
+def outlook(
+    database: "Database", now: float, horizon: float, only: "tuple[str, str] | None" = None
+) -> list[Outlook]:
     """See Store.outlook. The first and the last due time of each lane are the ends of an index."""
+    which = " WHERE account = ? AND config = ?" if only else ""
     found = database.read(
         "SELECT account, config, until, failures,"
         " (SELECT min(due) FROM recipient WHERE lane = lane.id AND state <= 3),"
-        " (SELECT max(due) FROM recipient WHERE lane = lane.id AND state <= 3) FROM lane ORDER BY id"
+        f" (SELECT max(due) FROM recipient WHERE lane = lane.id AND state <= 3) FROM lane{which} ORDER BY id",
+        tuple([schema.octets(name) for name in only or ()]),
     )
     return [
         Outlook(

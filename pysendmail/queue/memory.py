@@ -271,14 +271,16 @@ class MemoryStore(Store):
     def next_due(self, now: float, horizon: float = HORIZON) -> float | None:
         return min([lane.at for lane in self.outlook(now, horizon)], default=None)
 
-    def outlook(self, now: float, horizon: float = HORIZON) -> list[Outlook]:
+    def outlook(
+        self, now: float, horizon: float = HORIZON, only: tuple[str, str] | None = None
+    ) -> list[Outlook]:
         with self._lock:
             times: dict[tuple[str, str], list[float]] = {}
             for message, recipients in self._waiting(None, 0):
                 times.setdefault((message.account, message.config), []).extend([one.due for one in recipients])
             found = []
             for key, lane in self._lanes.items():
-                if key in times:
+                if key in times and only in (None, key):
                     due = now if max(times[key]) > now + horizon else max(now, min(times[key]))
                     until = lane.until if now < lane.until <= now + horizon else 0.0
                     found.append(Outlook(*key, due, until, lane.failures))

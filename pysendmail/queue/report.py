@@ -5,6 +5,9 @@ if TYPE_CHECKING:
     from pysendmail import errors
 
 
+_MOST = 1000  # lanes in trouble
+
+
 class Trouble:
     """Why nothing can be sent by an account and configuration, and until when (seconds since the epoch) it is left alone."""
 
@@ -20,7 +23,8 @@ class Trouble:
 class RoundReport:
     """The figures of a round.
 
-    total: recipients that waited when it began, in the lanes it looked at. messages: attempts on a message. sent,
+    total: recipients that waited when it began, in the lanes it looked at. messages: attempts on a message, octets: how
+    much these messages held together. sent,
     deferred, failed, uncertain, held: recipients by what became of them. reports: messages to senders that were queued.
     repeated: recipients who may get a second copy, because another runner had taken over or the result could not be
     written. troubles: lanes in which nothing can be sent. failure: what ended the round early, None if nothing did;
@@ -28,13 +32,14 @@ class RoundReport:
     """
 
     __slots__ = (
-        "deferred", "failed", "failure", "held", "messages", "repeated", "reports", "sent", "stopped", "total", "troubles",
-        "uncertain",
+        "deferred", "failed", "failure", "held", "messages", "octets", "repeated", "reports", "sent", "stopped", "total",
+        "troubles", "uncertain",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.total = 0
         self.messages = 0
+        self.octets = 0
         self.sent = 0
         self.deferred = 0
         self.failed = 0
@@ -50,3 +55,13 @@ class RoundReport:
     def done(self) -> int:
         """Recipients that an attempt has settled or put off."""
         return self.sent + self.deferred + self.failed + self.uncertain + self.held
+
+    def note(self, trouble: Trouble) -> None:
+        """Take note that nothing can be sent in a lane, in place of what was known of it."""
+        self.recovered(trouble.account, trouble.config)
+        self.troubles.append(trouble)
+        del self.troubles[:-_MOST]
+
+    def recovered(self, account: str, config: str) -> None:
+        """Take note that something can be sent in a lane again."""
+        self.troubles = [one for one in self.troubles if (one.account, one.config) != (account, config)]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from pysendmail.log import Log
+    from pysendmail.queue.report import Trouble
     from pysendmail.queue.store import Store
     from pysendmail.queue.values import Item, Message, Notice, Result, Select
 
@@ -37,7 +38,7 @@ class Round:
     """The state of a round; all of it may be used from any thread.
 
     clock: seconds since the epoch. chance: random numbers from 0 up to 1. log: for what concerns no account. tell: says
-    that there is news of a message for whose answers somebody waits.
+    that there is news of a message for whose answers somebody waits. endless: new messages come while it goes on.
     """
 
     def __init__(
@@ -50,6 +51,8 @@ class Round:
         chance: "Callable[[], float]",
         log: "Log",
         tell: "Callable[[], None]" = lambda: None,
+        report: RoundReport | None = None,
+        endless: bool = False,
     ) -> None:
         self.store = store
         self.tell = tell
@@ -58,7 +61,8 @@ class Round:
         self.clock = clock
         self.chance = chance
         self.log = log
-        self.report = RoundReport()
+        self.report = report or RoundReport()
+        self.endless = endless
         self._ledger = Ledger(store, owner, self.sleep)
         self._lock = allocate_lock()
         self._log_lock = allocate_lock()
@@ -113,6 +117,15 @@ class Round:
         self._lease_end = since + LEASE
         return items
 
+    def is_due(self, account: str, config: str, horizon: float) -> bool:
+        """Tell whether there is something to claim in a lane, without claiming it."""
+        now = self.clock()
+        try:
+            return any([lane.at <= now for lane in self.store.outlook(now, horizon, (account, config))])
+        except errors.Failure as failure:
+            self.fail(failure)
+            return False
+
     def extend(self) -> None:
         """Extend the lease on all that was claimed."""
         since = monotonic()
@@ -160,10 +173,21 @@ class Round:
             report.reports += len([notice for notice in notices if notice.entered])
         return repeated
 
-    def count_message(self) -> None:
-        """Count an attempt on a message."""
+    def count_message(self, octets: int) -> None:
+        """Count an attempt on a message of that size."""
         with self._lock:
             self.report.messages += 1
+            self.report.octets += octets
+
+    def note_trouble(self, trouble: "Trouble") -> None:
+        """Take note that nothing can be sent in a lane."""
+        with self._lock:
+            self.report.note(trouble)
+
+    def note_recovery(self, account: str, config: str) -> None:
+        """Take note that something can be sent in a lane again."""
+        with self._lock:
+            self.report.recovered(account, config)
 
     # The log
 

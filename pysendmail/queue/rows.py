@@ -70,18 +70,22 @@ def _text(name: bytes) -> str:
 
 
 class Condition:
-    """A selection as a condition of SQL over m, l and r, with its parameters; `text` is "" if it says nothing."""
+    """A selection as a condition of SQL over m, l and r, with its parameters; `text` is "" if it says nothing.
 
-    __slots__ = ("parameters", "text")
+    Without `lanes` its account and configuration are left out, since they are seen to (lanes_meant).
+    """
 
-    def __init__(self, select: Select | None) -> None:
+    __slots__ = ("_lanes", "parameters", "text")
+
+    def __init__(self, select: Select | None, lanes: bool = True) -> None:
         self.parameters: list[Any] = []
+        self._lanes = lanes
         self.text = "" if select is None else "".join([f" AND {part}" for part in self._parts(select)])
 
     def _parts(self, select: Select) -> "list[str]":
         parts: list[str] = []
         exact = (("m.uid", select.uid), ("m.tag", select.tag), ("l.account", select.account), ("l.config", select.config))
-        for column, value in exact:
+        for column, value in exact if self._lanes else exact[:2]:
             if value is not None:
                 parts.append(f"{column} = ?")
                 self.parameters.append(schema.octets(str(value)) if column.startswith("l.") else value)
@@ -98,6 +102,7 @@ class Condition:
             self.parameters.append(select.created_before)
         if select.states is not None:
             parts.append(f"r.state IN ({', '.join([str(CODES[state]) for state in select.states])})")
+        self._lanes = True
         for other in select.excluded:
             parts.append(f"NOT ({' AND '.join(self._parts(other)) or '1'})")
         return parts
@@ -105,6 +110,16 @@ class Condition:
     def _contains(self, column: str, pattern: bytes) -> str:
         self.parameters.append(pattern.lower())
         return f"instr(CAST(lower(CAST({column} AS TEXT)) AS BLOB), ?) > 0"
+
+
+def lanes_meant(select: Select | None) -> "tuple[str, list[bytes]]":
+    """Return the account and the configuration of a selection as a condition over lane, with its parameters."""
+    text, names = "", []
+    for column, value in (("account", select.account), ("config", select.config)) if select is not None else ():
+        if value is not None:
+            text += f" AND {column} = ?"
+            names.append(schema.octets(value))
+    return text, names
 
 
 def owner_names(database: "Database") -> "dict[int, str]":

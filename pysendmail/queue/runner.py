@@ -16,10 +16,11 @@ from pysendmail import errors
 from pysendmail.delivery import interruption
 from pysendmail.log import Log
 from pysendmail.queue.courier import Courier
+from pysendmail.queue.crew import Crew
 from pysendmail.queue.lane import Lane
 from pysendmail.queue.pace import Pace
 from pysendmail.queue.report import RoundReport, Trouble
-from pysendmail.queue.round import LEASE, Round, internal
+from pysendmail.queue.round import LEASE, Round
 from pysendmail.queue.schedule import Schedule
 from pysendmail.queue.settings import Settings, Way
 from pysendmail.queue.values import Select
@@ -62,7 +63,7 @@ class Runner:
         self._log = log or Log()
         self._keepfailed = keepfailed
         self._clock = clock
-        self._chance = chance or _random
+        self._chance = chance or random
         self._paces: dict[tuple[str, str], Pace] = {}
         self._horizon = Schedule().longest
         self._round: Round | None = None
@@ -145,8 +146,8 @@ class Runner:
             failure = trouble
         if failure is not None:
             lane.close(failure)
-        else:
-            crew.start(lane)
+        elif not crew.start(lane):
+            crew.work_here(lane)  # there can be no more threads
 
     def _find_way(self, lane: Lane) -> None:
         lane.way = way = self._routes(lane.account, lane.config)
@@ -169,60 +170,27 @@ class Runner:
             round_.fail(failure)
 
 
-class _Crew:
-    """The couriers of a round, each in a thread of its own."""
+class _Crew(Crew):
+    """The couriers of a round. The main thread waits for them and shows the progress."""
 
-    __slots__ = ("_count", "_extended", "_lock", "_progress", "_round", "_shown", "_wake")
+    __slots__ = ("_extended", "_progress", "_shown", "_wake")
 
     def __init__(self, round_: Round, progress: "Callable[[RoundReport], None] | None") -> None:
-        self._round = round_
+        super().__init__(round_, lambda lane: _work(round_, lane), self._call)
         self._progress = progress
-        self._lock = _thread.allocate_lock()
         self._wake = _thread.allocate_lock()
-        self._count = 0
         self._shown = -1
         self._extended = monotonic()
 
-    def start(self, lane: Lane) -> None:
-        """Start the first courier of a lane; where there can be no more threads, do his work here."""
-        lane.enlist()
-        if not self._start_thread(lane):
-            with self._lock:
-                self._count += 1
-            self._serve(lane)
-
-    def grow(self, lane: Lane) -> None:
-        """Start one more courier, who is enlisted already, if that can be."""
-        if not self._start_thread(lane):
-            lane.discharge()
-
-    def _start_thread(self, lane: Lane) -> bool:
+    def _call(self) -> None:
+        """Have the main thread look up."""
         with self._lock:
-            self._count += 1
-        try:
-            _thread.start_new_thread(self._serve, (lane,))
-        except RuntimeError:
-            with self._lock:
-                self._count -= 1
-            return False
-        return True
-
-    def _serve(self, lane: Lane) -> None:
-        try:
-            if lane.route is not None:
-                Courier(self._round, lane, lane.route).run()
-        except BaseException as error:
-            self._round.fail(internal(error))
-        finally:
-            lane.discharge()
-            with self._lock:
-                self._count -= 1
-                if self._wake.locked():
-                    self._wake.release()
+            if self._wake.locked():
+                self._wake.release()
 
     def attend(self) -> None:
         """Wait for all couriers to end; meanwhile extend the lease and show the progress."""
-        while self._count:
+        while self.count:
             self._wake.acquire(timeout=_TICK)
             now = monotonic()
             if now > self._extended + _EXTEND:
@@ -235,9 +203,15 @@ class _Crew:
 
     def dismiss(self) -> None:
         """Wait for the couriers to finish what they have in hand."""
-        if self._count:
+        if self.count:
             self._round.stop()
             self.attend()
+
+
+def _work(round_: Round, lane: Lane) -> None:
+    """Be a courier."""
+    if lane.route is not None:
+        Courier(round_, lane, lane.route).run()
 
 
 def within(select: Select | None, account: str, config: str) -> Select:
@@ -262,5 +236,6 @@ def _is_meant(lane: "KnownLane", select: Select | None) -> bool:
     return select is None or (select.account in (None, lane.account) and select.config in (None, lane.config))
 
 
-def _random() -> float:
+def random() -> float:
+    """Return a number from 0 up to 1 by chance."""
     return int.from_bytes(os.urandom(4), "big") / (1 << 32)

@@ -23,12 +23,13 @@ class Settings:
     """The words of the configuration that are about the queue.
 
     schedule: from `retry`, `expire` and `warn`. connections: how many at once. rate: how many messages in how many
-    seconds, None for any number. hold_uncertain: keep for somebody's decision what may have arrived. postmaster: where
-    a report goes that cannot be delivered itself, b"" for nowhere. host: this machine's name, and domain: that of the
-    reports' own addresses (A-labels), both as reports show them.
+    seconds, None for any number. keep: for how many seconds an idle connection is kept. hold_uncertain: keep for
+    somebody's decision what may have arrived. postmaster: where a report goes that cannot be delivered itself, b"" for
+    nowhere. host: this machine's name, and domain: that of the reports' own addresses (A-labels), both as reports show
+    them.
     """
 
-    __slots__ = ("connections", "domain", "hold_uncertain", "host", "lane", "postmaster", "rate", "schedule")
+    __slots__ = ("connections", "domain", "hold_uncertain", "host", "keep", "lane", "postmaster", "rate", "schedule")
 
     def __init__(
         self,
@@ -36,6 +37,7 @@ class Settings:
         schedule: Schedule | None = None,
         connections: int = 2,
         rate: "tuple[int, float] | None" = None,
+        keep: float = 0.0,
         hold_uncertain: bool = False,
         postmaster: bytes = b"",
         host: str = "localhost",
@@ -44,6 +46,7 @@ class Settings:
         self.schedule = schedule or Schedule()
         self.connections = connections
         self.rate = rate
+        self.keep = keep
         self.hold_uncertain = hold_uncertain
         self.postmaster = postmaster
         self.host = host
@@ -59,13 +62,21 @@ class Settings:
 class Way:
     """How the messages of one account and configuration leave.
 
-    `route` is called when there is something to send, in the main thread: it finds the password, which may take a while
+    `route` is called when there is something to send: it finds the password, which may take a while
     or ask a question, and raises the Failure that keeps the messages waiting. `log` gives the log for messages of a tag.
+    `stale` tells whether the configuration has changed since.
     """
 
-    __slots__ = ("log", "route", "settings")
+    __slots__ = ("log", "route", "settings", "stale")
 
-    def __init__(self, settings: Settings, route: "Callable[[], Route]", log: "Callable[[str], Log]") -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        route: "Callable[[], Route]",
+        log: "Callable[[str], Log]",
+        stale: "Callable[[], bool]" = lambda: False,
+    ) -> None:
         self.settings = settings
         self.route = route
         self.log = log
+        self.stale = stale

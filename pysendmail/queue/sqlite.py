@@ -168,10 +168,12 @@ class SqliteStore(Store):
 
         return lanes.next_due(self._database, now, horizon)
 
-    def outlook(self, now: float, horizon: float = HORIZON) -> "list[Outlook]":
+    def outlook(
+        self, now: float, horizon: float = HORIZON, only: "tuple[str, str] | None" = None
+    ) -> "list[Outlook]":
         from pysendmail.queue import lanes
 
-        return lanes.outlook(self._database, now, horizon)
+        return lanes.outlook(self._database, now, horizon, only)
 
     def expire(self, now: float, keepfailed: float) -> int:
         from pysendmail.queue import steering

@@ -207,10 +207,12 @@ class Store:
         """
         raise NotImplementedError
 
-    def outlook(self, now: float, horizon: float = HORIZON) -> "list[Outlook]":
+    def outlook(
+        self, now: float, horizon: float = HORIZON, only: "tuple[str, str] | None" = None
+    ) -> "list[Outlook]":
         """Return the lanes that have recipients who wait, each with when the first of them will be due.
 
-        What it costs grows with the number of lanes only.
+        `only` asks for one lane, by account and configuration. What it costs grows with the number of lanes only.
         """
         raise NotImplementedError
 

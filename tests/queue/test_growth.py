@@ -171,7 +171,7 @@ def test_the_file_is_as_it_was_designed(path: str) -> None:
     store = SqliteStore(path)
     pragmas = {
         "journal_mode": "wal", "synchronous": 2, "application_id": schema.APPLICATION_ID, "user_version": schema.VERSION,
-        "page_size": 4096, "auto_vacuum": 2, "temp_store": 2, "secure_delete": 2, "trusted_schema": 0, "busy_timeout": 60_000,
+        "page_size": 4096, "auto_vacuum": 2, "temp_store": 2, "secure_delete": 2, "trusted_schema": 0, "busy_timeout": 0,
     }  # fmt: skip
     assert {name: store._database.read(f"PRAGMA {name}")[0][0] for name in pragmas} == pragmas
     store.close()
