@@ -131,7 +131,7 @@ def test_the_default_of_the_manual_reads_as_the_one_of_the_table(word: str) -> N
 
 
 def test_the_words_of_the_queue_are_among_those_whose_default_is_looked_at() -> None:
-    assert {"delivery", "retry", "expire", "warn", "keepfailed"} == set(READ_DEFAULTS)
+    assert {"delivery", "retry", "expire", "warn", "keepfailed", "keep_connections"} == set(READ_DEFAULTS)
     assert {"connections", "uncertain"} <= set(DEFAULTS)
     assert "The default is off : any number" in paragraph("rate")
     assert "The default is no queue" in paragraph("queue")

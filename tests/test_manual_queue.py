@@ -15,7 +15,7 @@ from tests.test_manual import section
 
 PAGE = "pysendmail-queue.5"
 SETTINGS = {
-    "queue", "delivery", "retry", "expire", "warn", "keepfailed", "uncertain", "connections", "rate", "postmaster",
+    "queue", "delivery", "retry", "expire", "warn", "keepfailed", "uncertain", "connections", "keep_connections", "rate", "postmaster",
 }  # fmt: skip
 
 

@@ -30,6 +30,7 @@ def settings_of(account: "Account", domain: bytes) -> Settings:
         schedule=Schedule(first, longest, account.expire, account.warn),
         connections=account.connections,
         rate=account.rate,
+        keep=account.keep_connections or 0.0,
         hold_uncertain=account.uncertain == "hold",
         postmaster=account.postmaster or b"",
         host=os.uname().nodename,

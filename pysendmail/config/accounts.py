@@ -34,7 +34,7 @@ class Account:
         "_section", "aliases", "allow_empty", "allow_from_override", "auth", "auth_without_tls", "bad_recipients",
         "connections", "delivery", "expire", "keepfailed", "postmaster", "queue", "rate", "retry", "uncertain", "warn",
         "domain", "dsn_notify", "dsn_return", "extract_minus_args", "from_full_name", "host", "logfile", "maildomain",
-        "max_recipients", "name", "notes", "null_sender", "password", "passwordeval",
+        "keep_connections", "max_recipients", "name", "notes", "null_sender", "password", "passwordeval",
         "place", "port", "privacy", "sender", "sender_from_header", "set_date_header", "set_from_header",
         "set_msgid_header", "source_ip", "syslog", "timeout", "timeout_written", "tls", "tls_cert_file",
         "tls_certcheck", "tls_crl_file", "tls_fingerprint", "tls_host_override", "tls_key_file", "tls_min_version",
@@ -55,6 +55,7 @@ class Account:
     extract_minus_args: bool
     from_full_name: bytes | None
     host: str
+    keep_connections: float | None
     keepfailed: float
     logfile: str | None
     maildomain: bytes | None
