@@ -69,7 +69,7 @@ def test_a_user_is_limited_to_his_messages_in_a_file_too(queue: Queue, path: str
 
 def test_a_sound_file_is_in_order(queue: Queue, path: str, capfd: Capture) -> None:
     assert run(opened(path), "check") == 0
-    assert capfd.readouterr().out == "The queue is in order: 3 messages, 234.\n"
+    assert capfd.readouterr().out == "The queue is in order: 3 messages, 234 octets.\n"
 
 
 def test_a_damaged_message_is_found_by_check_and_shown_as_far_as_it_can_be_read(

@@ -53,6 +53,9 @@ def test_an_empty_condition_is_an_error_and_not_everything(command: str, argumen
 def test_all_and_a_condition_contradict_each_other(arguments: list[str], queue: Queue) -> None:
     with pytest.raises(errors.UsageError, match="--all means every message"):
         run(queue.store, "remove", "--all", *arguments)
+    if arguments[0] != "1M0001":
+        with pytest.raises(errors.UsageError, match="--all means every message"):
+            run(queue.store, "remove", "all", *arguments)
     assert all(everything(queue))
 
 
@@ -64,8 +67,9 @@ def test_a_word_that_is_cut_short_or_unknown_is_none(arguments: list[str], queue
     assert all(everything(queue))
 
 
-def test_all_is_everything(queue: Queue, capfd: Capture) -> None:
-    assert run(queue.store, "hold", "--all") == 0
+@pytest.mark.parametrize("word", ["--all", "all", "ALL"])
+def test_all_is_everything(queue: Queue, capfd: Capture, word: str) -> None:
+    assert run(queue.store, "hold", word) == 0
     assert everything(queue) == [["held", "held"], ["held"], ["held"], ["held"]]
     assert capfd.readouterr().out == "4 recipients held\n"
 
@@ -176,7 +180,7 @@ class Sick(MemoryStore):
 
 def test_a_sound_queue_is_told_as_such(queue: Queue, capfd: Capture) -> None:
     assert run(queue.store, "check") == 0
-    assert capfd.readouterr().out == "The queue is in order: 4 messages, 312.\n"
+    assert capfd.readouterr().out == "The queue is in order: 4 messages, 312 octets.\n"
 
 
 def test_what_a_check_finds_is_told_with_what_to_do(capfd: Capture) -> None:

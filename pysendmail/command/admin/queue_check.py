@@ -18,7 +18,7 @@ def run(task: "Task") -> int:
         return errors.TempFail.exit_code
     if not task.asked.json:
         counts = task.store.counts()
-        text = f"{wording.number(counts.messages, 'message')}, {wording.octets(counts.octets)}"
+        text = f"{wording.number(counts.messages, 'message')}, {wording.volume(counts.octets)}"
         task.output.write(f"The queue is in order: {text}.\n")
     return 0
 

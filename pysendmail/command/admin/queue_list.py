@@ -55,7 +55,7 @@ def lines(items: "Iterable[Item]", outlook: "Outlook", terminal: int) -> "Iterat
             yield table.row(_cells(item, state, group, outlook))
     if messages:
         counted = ", ".join([f"{count} {state}" for state, count in states.items()])
-        yield f"\n{wording.number(messages, 'message')}, {wording.octets(octets)}; recipients: {counted}\n"
+        yield f"\n{wording.number(messages, 'message')}, {wording.volume(octets)}; recipients: {counted}\n"
 
 
 def objects(items: "Iterable[Item]", outlook: "Outlook") -> "Iterator[str]":

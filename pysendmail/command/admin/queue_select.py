@@ -22,7 +22,7 @@ def add_conditions(parser: "ArgumentParser", everything: bool) -> None:
     """Let a command take ids and conditions; with `everything` also the word that means all messages."""
     parser.add_argument("ids", nargs="*", metavar="ID", help="the messages of these ids")
     if everything:
-        parser.add_argument("--all", action="store_true", help="all messages")
+        parser.add_argument("--all", action="store_true", help="all messages; so does the word all in place of the ids")
     parser.add_argument("--from", dest="sender", metavar="TEXT", help="whose sender contains TEXT; <> is the null sender")
     parser.add_argument("--to", dest="recipient", metavar="TEXT", help="the recipients whose address contains TEXT")
     parser.add_argument("--older", metavar="AGE", help="that came before AGE, as 2d, 12h or 1h30m")
@@ -43,7 +43,9 @@ def selection(asked: "Namespace", uid: int | None, now: float) -> Select:
 
 
 def insist(asked: "Namespace") -> None:
-    """Raise UsageError unless the arguments say which messages are meant."""
+    """Raise UsageError unless the arguments say which messages are meant. The word `all` does what --all does."""
+    if [given.lower() for given in asked.ids] == ["all"]:  # no id is so short
+        asked.ids, asked.all = [], True
     conditions = [asked.sender, asked.recipient, asked.older]
     narrowed = bool(asked.ids or asked.state) or any([condition is not None for condition in conditions])
     if narrowed and asked.all:

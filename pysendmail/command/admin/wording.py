@@ -27,6 +27,11 @@ def octets(size: int) -> str:
     return f"{value:.1f}{_PREFIXES[power]}" if value < 9.95 else f"{value:.0f}{_PREFIXES[power]}"
 
 
+def volume(size: int) -> str:
+    """Return a size as it stands in a sentence: `512 octets`, `4.2K`."""
+    return f"{octets(size)} octets" if size < 1000 else octets(size)
+
+
 def span(seconds: float) -> str:
     """Return a length of time in its largest unit, in few characters: `5m`, `2d`."""
     length, short, _ = _unit(seconds)
