@@ -14,7 +14,7 @@ from pysendmail import wire
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 SYSTEM_SOCKET = b"/run/pysendmail/submit.sock"
 AGENT_SOCKET = b"/pysendmail/submit.sock"  # below $XDG_RUNTIME_DIR
@@ -200,8 +200,11 @@ def exchange(line: "_socket.socket", begun: bytes, size: int, rest: "Iterator[by
     return answer(line)
 
 
-def answer(line: "_socket.socket") -> int:
-    """Show what the daemon answers and return the exit code. Raises Refused where it gives none."""
+def answer(line: "_socket.socket", keep: "Callable[[bytes], object] | None" = None) -> int:
+    """Show what the daemon answers and return the exit code. Raises Refused where it gives none.
+
+    What is meant for standard output goes to `keep` instead, if that is given.
+    """
     held = b""
     while True:
         try:
@@ -220,7 +223,9 @@ def answer(line: "_socket.socket") -> int:
             kind, content, held = held[:1], held[wire.HEAD : wire.HEAD + size], held[wire.HEAD + size :]
             if kind == wire.EXIT:
                 return content[0] if content else 70
-            if kind == wire.OUT or kind == wire.ERR:
+            if kind == wire.OUT and keep is not None:
+                keep(content)
+            elif kind == wire.OUT or kind == wire.ERR:
                 write(1 if kind == wire.OUT else 2, content)
 
 

@@ -8,12 +8,20 @@ from typing import Any
 
 import pytest
 
-from pysendmail.command.admin import journey, journey_object, journey_story
+from pysendmail.command.admin import journey, journey_object, journey_story, metrics, picture, status
 from pysendmail.command.admin.outlook import Outlook
+from tests.command.queued import NOW, Queue
 from tests.command.test_journey import leg
+from tests.command.test_status import live, queue
 from tests.test_manual import section
 
-PARTS = {"log": ("The log", journey.add_parser)}
+PARTS = {
+    "log": ("The log", journey.add_parser),
+    "status": ("The status", status.add_parser),
+    "metrics": ("Monitoring", metrics.add_parser),
+}
+
+__all__ = ["queue"]
 
 
 def part(heading: str) -> str:
@@ -50,3 +58,22 @@ def test_the_names_in_the_json_of_the_log_are_those_of_the_manual() -> None:
     assert names(of_leg) == set(journey_object.leg(leg()))
     story = json.loads(journey_story.line(None, [leg()], Outlook([], 0.0)))
     assert names(of_story) == set(story) | set(story["recipients"][0])
+
+
+def test_the_names_in_the_json_of_the_status_are_those_of_the_manual(queue: Queue) -> None:
+    text = part("The status").partition(".It Fl -json\n")[2].partition("Times are")[0]
+    seen = status.as_object(picture.draw(queue.store, None, NOW, live()))
+    known = set(seen)
+    for value in [each for name, each in seen.items() if name != "rates"]:
+        for inner in value if isinstance(value, list) else [value]:
+            known |= set(inner) if isinstance(inner, dict) else set()
+    assert names(text) == known | {"minute", "hour"}
+
+
+def test_every_figure_is_in_the_manual_with_its_labels_and_its_meaning(queue: Queue) -> None:
+    told = re.findall(r"^\.It Cm (pysendmail_\S+)(?: Pq (.*))?\n(.*)$", part("Monitoring"), flags=re.M)
+    known = []
+    for family in metrics.families(picture.draw(queue.store, None, NOW, live())):
+        name = family.name + {"counter": "_total", "info": "_info"}.get(family.kind, "")
+        known.append((name, ", ".join(family.samples[0][0]), family.meaning))
+    assert told == known

@@ -12,7 +12,7 @@ from pysendmail.command.intake import read_pieces
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from pysendmail.command.main import Call
     from pysendmail.options import Options
@@ -74,18 +74,32 @@ def explain(arguments: list[bytes], message: "Iterator[bytes]") -> "tuple[int | 
         raise _failure(refusal) from None
 
 
-def _ask(found: "tuple[bytes, int | None]", name: bytes, arguments: list[bytes]) -> int | None:
+def fetch(name: bytes, arguments: list[bytes]) -> "tuple[int, bytes] | None":
+    """Have a daemon say something; return the exit code and what it says, None if there is no daemon. Raises Failure."""
+    found = handover.socket_path(os.getuid())
+    kept: list[bytes] = []
+    code = None if found is None else _ask(found, name, arguments, kept.append)
+    return None if code is None else (code, b"".join(kept))
+
+
+def _ask(
+    found: "tuple[bytes, int | None]",
+    name: bytes,
+    arguments: list[bytes],
+    keep: "Callable[[bytes], object] | None" = None,
+) -> int | None:
     try:
         line = handover.connect(*found)
-        if line is None:
-            return None
-        facts = wire.frame(wire.FACTS, b"columns=%d" % _columns())
-        line.sendall(facts + wire.request(name, arguments))
-        return handover.answer(line)
     except handover.Refused as refusal:
         raise _failure(refusal) from None
-    except OSError:
-        raise errors.TempFail("the daemon ended before it answered; try later") from None
+    if line is None:
+        return None
+    try:
+        facts = wire.frame(wire.FACTS, b"columns=%d" % _columns())
+        line.sendall(facts + wire.request(name, arguments))
+        return handover.answer(line, keep)
+    except (handover.Refused, OSError):
+        raise errors.TempFail("the daemon ended before it had answered; try later") from None
 
 
 def _send(

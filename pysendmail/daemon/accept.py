@@ -27,7 +27,7 @@ def run(setup: "Setup") -> int:
         except BlockingIOError:
             pass  # what it has not read yet will wake it
 
-    hall = Hall(setup.file, store, setup.queue, notify, agent=setup.agent)
+    hall = Hall(setup.file, store, setup.queue, notify, agent=setup.agent, started=setup.started)
     loop = hall.loop
     for number in (_signal.SIGTERM, _signal.SIGINT, _signal.SIGHUP):
         _signal.signal(number, lambda *_: loop.post(hall.stop))

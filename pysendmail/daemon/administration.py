@@ -35,6 +35,14 @@ def administer(hall: "Hall", client: "Client", channel: "Channel") -> int:
         code = queue.run(asked, open_queue, time())
         hall.notify()
         return code
+    if asked.program == "status":
+        from pysendmail.command.admin import status
+
+        return status.run(asked, open_queue, hall.register.live(hall))
+    if asked.program == "metrics" and asked.write is None:
+        from pysendmail.command.admin import metrics
+
+        return metrics.run(asked, open_queue, hall.register.live(hall))
     if asked.program == "explain" and client.enclosed is not None:
         from pysendmail.command.admin import explain
 

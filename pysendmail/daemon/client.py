@@ -217,6 +217,8 @@ class Client:
         """Answer with a failure."""
         if self.state == ANSWERED or self.fd < 0:
             return
+        if self.name != b"pysendmail" and (self.options is None or self.options.mode == "deliver"):
+            self._hall.register.refused += 1
         if not failure.logged:
             self._hall.note(f"fatal: uid={self.uid}: {printable(str(failure))}")
         quiet = self.options is not None and self.options.errors == "q"

@@ -38,7 +38,7 @@ class Job:
 class Committer:
     """Commit what is given to it, in the order in which it comes. `committed` is called after each commit."""
 
-    __slots__ = ("_committed", "_ended", "_ending", "_jobs", "_lock", "_ready", "_store")
+    __slots__ = ("_committed", "_ended", "_ending", "_jobs", "_lock", "_ready", "_store", "messages", "octets")
 
     def __init__(self, store: "Store", committed: "Callable[[], None]") -> None:
         self._store = store
@@ -48,6 +48,8 @@ class Committer:
         self._ended = allocate_lock()
         self._jobs: list[Job] = []
         self._ending = False
+        self.messages = 0  # submissions that were committed, and how much they held
+        self.octets = 0
 
     def start(self) -> None:
         """Begin to work."""
@@ -103,7 +105,11 @@ class Committer:
             return
         failure = self._add(jobs)
         for job in jobs:
-            job.done(failure if len(jobs) == 1 or failure is None else self._add([job]))
+            its = failure if len(jobs) == 1 or failure is None else self._add([job])
+            if its is None:
+                self.messages += 1
+                self.octets += job.size
+            job.done(its)
 
     def _add(self, jobs: list[Job]) -> "errors.Failure | None":
         try:

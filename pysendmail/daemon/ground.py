@@ -37,7 +37,9 @@ class Wish:
 class Ground:
     """All that outlives a child; `found` and `user` change when the configuration does."""
 
-    __slots__ = ("_listeners", "_log", "_passed", "_told", "_unwanted", "_wish", "found", "notifier", "queue", "user")
+    __slots__ = (
+        "_listeners", "_log", "_passed", "_started", "_told", "_unwanted", "_wish", "found", "notifier", "queue", "user",
+    )  # fmt: skip
 
     def __init__(self, wish: Wish, notifier: "Notifier", passed: "list[Listener]") -> None:
         """Read the configuration, make the queue's folder and bind the sockets. Raises Failure."""
@@ -46,6 +48,7 @@ class Ground:
         self._listeners: list[Listener] = []
         self._unwanted: list[Listener] = []
         self._told = 0.0
+        self._started = time()
         self.notifier = notifier
         self.found = self._read()
         self._take(self.found)
@@ -135,6 +138,7 @@ class Ground:
         setup.interval = self._wish.interval
         setup.agent = self._wish.agent
         setup.foreground = self._wish.foreground
+        setup.started = self._started
         return setup
 
     def sockets(self) -> list[tuple[str, int]]:

@@ -21,6 +21,7 @@ from pysendmail.daemon.committer import Committer, Job
 from pysendmail.daemon.followers import Followers
 from pysendmail.daemon.loop import Loop
 from pysendmail.daemon.policy import Policy
+from pysendmail.daemon.register import Register
 from pysendmail.daemon.waiting import Waiting
 from pysendmail.log import Log
 from pysendmail.queue.bounce import Ids
@@ -59,7 +60,13 @@ class Hall:
     """
 
     def __init__(
-        self, file: "File", store: "Store", path: str, notify: "Callable[[], None]", agent: bool = False
+        self,
+        file: "File",
+        store: "Store",
+        path: str,
+        notify: "Callable[[], None]",
+        agent: bool = False,
+        started: float = 0.0,
     ) -> None:
         self.loop = Loop()
         self.file = file
@@ -85,6 +92,7 @@ class Hall:
         self._agent = agent
         self._waiting = Waiting(self)
         self.followers = Followers()
+        self.register = Register(started)
         self._counts: dict[int, list[float]] = {}
         self._policy = Policy(file.daemon.callers, self.own, self._queued_of)
 
@@ -123,6 +131,7 @@ class Hall:
         free = uid in (0, self.own)
         full = len(self.clients) >= self.most or (not free and mine >= self.most * 2 // 3)
         if full and not self._make_room():
+            self.register.turned_away += 1
             _turn_away(line, "too many callers at once; try later")
             return
         self._per_uid[uid] = self._per_uid.get(uid, 0) + 1
@@ -346,6 +355,16 @@ class Hall:
             self._resting.clear()
             for descriptor in self._listeners:
                 self.loop.forget(descriptor)
+
+    @property
+    def awaiting(self) -> int:
+        """How many callers wait for the answers of a smarthost."""
+        return len(self._waiting)
+
+    @property
+    def committed(self) -> tuple[int, int]:
+        """How many submissions were committed, and their octets."""
+        return self._committer.messages, self._committer.octets
 
     @property
     def stopping(self) -> bool:

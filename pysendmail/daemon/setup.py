@@ -32,11 +32,13 @@ class Setup:
     Accept writes a byte to `wake` after each commit and deliver reads it; deliver writes a byte to `news` for each outcome
     that somebody waits for and accept reads it; neither ever blocks. `idle` is after how many seconds without work accept
     ends the daemon, None for never. `interval` is the time of -q in seconds, None without. `agent` says that this is one
-    user's daemon and not the system's, `foreground` that the daemon was not detached.
+    user's daemon and not the system's, `foreground` that the daemon was not detached. `started` is when the daemon was, in
+    seconds since the epoch.
     """
 
     __slots__ = (
-        "agent", "config", "file", "foreground", "idle", "interval", "news", "pulse", "queue", "sockets", "wake",
+        "agent", "config", "file", "foreground", "idle", "interval", "news", "pulse", "queue", "sockets", "started",
+        "wake",
     )  # fmt: skip
 
     def __init__(self, config: str, file: "File", queue: str) -> None:
@@ -51,6 +53,7 @@ class Setup:
         self.interval: float | None = None
         self.agent = False
         self.foreground = False
+        self.started = 0.0
 
     def alive(self) -> None:
         """Tell the parent that this child is ready and well."""

@@ -36,6 +36,9 @@ class Waiting:
         self._callers: dict[str, Client] = {}
         self._since: dict[str, float] = {}
 
+    def __len__(self) -> int:
+        return len(self._callers)
+
     def begin(self, client: "Client", qid: str) -> None:
         """Wait for the answers to a message that was just committed."""
         if client.fd < 0:

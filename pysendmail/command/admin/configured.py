@@ -5,9 +5,9 @@ import os
 from pysendmail import errors
 from pysendmail.command.identity import Caller
 from pysendmail.command.mailq import whose
-from pysendmail.command.queueing import open_queue
 from pysendmail.config import accounts, reader
 from pysendmail.queue.location import Missing
+from pysendmail.queue.sqlite import SqliteStore
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,11 +32,21 @@ def open_configured(config: str | None, account: str | None) -> "tuple[Store | N
     Raises ConfigError where no queue is configured, and what is wrong with one that is.
     """
     caller = Caller()
-    _, chosen, _ = choose(config, account, caller)
-    if chosen.queue is None:
+    file, chosen, _ = choose(config, account, caller)
+    path = chosen.queue or _of_daemon(file)
+    if path is None:
         raise errors.ConfigError("there is no queue (the word queue says where it is to be)", chosen.place)
     try:
-        store = open_queue(chosen, create=False)
+        store = SqliteStore(path, create=False)
     except Missing:
         return None, caller.uid
-    return store, whose(caller.uid, os.stat(chosen.queue).st_uid)
+    return store, whose(caller.uid, os.stat(path).st_uid)
+
+
+def _of_daemon(file: "File") -> str | None:
+    """Return the queue that the system's daemon has where its configuration names none."""
+    if file.place != accounts.SYSTEM_FILE:
+        return None
+    from pysendmail.daemon.ground import QUEUE
+
+    return QUEUE if os.path.exists(QUEUE) else None

@@ -5,7 +5,7 @@ import os
 import sys
 
 from pysendmail import __version__, errors
-from pysendmail.command.console import complain
+from pysendmail.command.console import complain, write
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,6 +47,10 @@ def run(arguments: list[str]) -> int:
         return explain.run(asked, arguments)
     if asked.program == "log":
         return _journey(asked, arguments)
+    if asked.program == "status":
+        return _status(asked, arguments)
+    if asked.program == "metrics":
+        return _metrics(asked)
     from pysendmail.command.admin.check import check
 
     return check(asked.config, asked.account, asked.verbose)
@@ -74,6 +78,38 @@ def _journey(asked: "Namespace", arguments: list[str]) -> int:
     return journey.run(asked, open_configured) if code is None else code
 
 
+def _status(asked: "Namespace", arguments: list[str]) -> int:
+    code = _ask(asked, arguments)
+    if code is not None:
+        return code
+    from pysendmail import handover
+    from pysendmail.command.admin import status
+    from pysendmail.command.admin.configured import open_configured
+
+    expected = asked.config is None and handover.is_expected(os.getuid())
+    return status.run(asked, open_configured, expected=expected)
+
+
+def _metrics(asked: "Namespace") -> int:
+    """The file is written by the caller, with his rights; a daemon only gives the text."""
+    from pysendmail.command.admin import metrics, textfile
+    from pysendmail.command.admin.configured import open_configured
+
+    if asked.config is None:
+        from pysendmail.command import remote
+
+        older = [b"--prometheus"] if asked.prometheus or asked.write is not None else []
+        answer = remote.fetch(b"pysendmail", [b"metrics", *older])
+        if answer is not None:
+            code, text = answer
+            if code == 0 and asked.write is not None:
+                textfile.write(asked.write, text)
+            elif code == 0:
+                write(1, text.decode("utf-8", "backslashreplace"))
+            return code
+    return metrics.run(asked, open_configured)
+
+
 def parse(arguments: list[str]) -> "Namespace":
     """Return what the arguments ask for; raises SystemExit as argparse does."""
     return _parser().parse_args(arguments)
@@ -82,7 +118,7 @@ def parse(arguments: list[str]) -> "Namespace":
 def _parser() -> "ArgumentParser":
     from argparse import ArgumentParser
 
-    from pysendmail.command.admin import explain, journey, queue
+    from pysendmail.command.admin import explain, journey, metrics, queue, status
 
     parser = ArgumentParser(prog="pysendmail", description="Look after the sendmail command of pysendmail.")
     parser.add_argument("--version", action="version", version=f"pysendmail {__version__}")
@@ -98,4 +134,6 @@ def _parser() -> "ArgumentParser":
     explain.add_parser(commands)
     queue.add_parser(commands)
     journey.add_parser(commands)
+    status.add_parser(commands)
+    metrics.add_parser(commands)
     return parser
