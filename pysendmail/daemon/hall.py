@@ -95,6 +95,8 @@ class Hall:
         self.register = Register(started)
         self._counts: dict[int, list[float]] = {}
         self._policy = Policy(file.daemon.callers, self.own, self._queued_of)
+        for text in self._policy.notes():
+            self.note(text)
 
     # Coming and going
 

@@ -88,11 +88,13 @@ class Policy:
                 self._rates.use(caller.uid, rule.rate, clock)
         return composed
 
-    def unknown(self) -> "list[Rule]":
-        """Return the sections of users and groups that this machine does not have, for a note in the log."""
+    def notes(self) -> list[str]:
+        """Return a note for each section of a user or group that this machine does not have; it binds nobody."""
         ask = {USER: self._directory.uid_of, GROUP: self._directory.gid_of}
         return [
-            rule for rule in self._rules if rule.kind in ask and rule.number is None and ask[rule.kind](rule.name) is None
+            f"{rule.place}: caller: there is no such {rule.kind} here, and the section is for nobody"
+            for rule in self._rules
+            if rule.kind in ask and rule.number is None and ask[rule.kind](rule.name) is None
         ]
 
     def _find(self, caller: "Caller") -> "Rule | None":

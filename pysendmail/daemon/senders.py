@@ -64,7 +64,7 @@ class Senders:
         for field in _fields(composed):
             if field.name in _AUTHORS + _AGENTS and field.value:
                 found = address.parse(list_text(field))
-                if not self._allow_all(found):
+                if not self._passes(field, found):
                     bad = next((one.address for one in found.mailboxes if not self.allow(one)), field.value)
                     return f"the {field.name.decode().title()} field", bad
         return None
@@ -87,7 +87,7 @@ class Senders:
                 fields.append(field)
                 continue
             found = address.parse(list_text(field))
-            if self._allow_all(found):
+            if self._passes(field, found):
                 fields.append(field)
                 continue
             name = field.name.decode().title()
@@ -99,6 +99,20 @@ class Senders:
                     fields.append(_original(field, found, _fields(composed)))
         composed.parcel.fields = fields
         return True
+
+    def _passes(self, field: Field, found: "AddressList") -> bool:
+        """Tell whether a field shows nobody else, to any reader.
+
+        Where it is not written as it should be, another reader than ours may find somebody else in it: one who takes the
+        first address of `boss@corp <alice@corp>`, say. Of such fields only those pass whose name is an address that may
+        be used, which is a common mistake.
+        """
+        if not found.warnings or not self._allow_all(found):
+            return self._allow_all(found)
+        text, one = list_text(field), found.mailboxes[0]
+        name = address.parse(text[: one.start].rstrip(b" \t\r\n").removesuffix(b"<"))
+        plain = len(found.mailboxes) == 1 and text[one.end :].strip() == b">"
+        return plain and not name.warnings and self._allow_all(name)
 
     def _allow_all(self, found: "AddressList") -> bool:
         return bool(found.mailboxes) and not found.errors and all(map(self.allow, found.mailboxes))
@@ -126,7 +140,7 @@ def _named(pattern: "Pattern") -> bytes:
 def _readdressed(field: Field, found: "AddressList", aligned: bytes) -> Field:
     """Return the field with another address, and with its name if it has one author."""
     start = field.raw.index(b":") + 1
-    if len(found.mailboxes) == 1 and not found.errors:
+    if len(found.mailboxes) == 1 and not found.errors and not found.warnings:
         one = found.mailboxes[0]
         return Field(field.name, field.raw[: start + one.start] + aligned + field.raw[start + one.end :])
     return Field(field.name, field.raw[:start] + b" " + aligned + b"\r\n")

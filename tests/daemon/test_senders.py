@@ -1,10 +1,16 @@
 """A rule about senders holds however an address is spelled and wherever it stands."""
 
+import email
+import email.policy
+import email.utils
 import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pysendmail import errors
+from pysendmail.command.compose import Composed
 from pysendmail.command.envelope import Envelope
 from pysendmail.daemon.senders import Senders
 from tests.command.submissions import header, user
@@ -65,7 +71,7 @@ def test_a_sender_that_is_no_address_is_an_error_before_any_rule(sender: str) ->
         "From: alice@example.org",
         "From: Boss <alice@example.org>",
         'From: "boss@corp.example" <ALICE@Example.Org>',
-        "From: boss@corp.example <alice@example.org>",
+        "From: alice@example.org <alice@example.org>",
         "From: alice@example.org (boss@corp.example)",
         "From: alice@example.org, list@lists.example.org",
         "From: team: alice@example.org, x@lists.example.org;",
@@ -95,6 +101,17 @@ def test_a_header_of_an_allowed_author_passes(fields: str) -> None:
         ("From: alice@example.org <boss@corp.example>", "the From field"),
         ('From: "alice@example.org" <boss@corp.example>', "the From field"),
         ("From: alice@example.org, boss@corp.example", "the From field"),
+        # what other readers than ours take for the author
+        ("From: boss@corp.example <alice@example.org>", "the From field"),
+        ("From: boss@corp.example<alice@example.org>", "the From field"),
+        ("From: alice@example.org, boss@corp.example <alice@example.org>", "the From field"),
+        ("From: team: boss@corp.example <alice@example.org>", "the From field"),
+        ("From: boss alice@example.org <alice@example.org>", "the From field"),
+        ("From: =?utf-8?q?boss=40corp.example?= alice@example.org <alice@example.org>", "the From field"),
+        ("From: @ <alice@example.org>", "the From field"),
+        ("From: alice@example.org alice@example.org", "the From field"),
+        ("From: alice@example.org; alice@example.org", "the From field"),
+        ("From: boss@corp.example.\u2028<alice@example.org>", "the From field"),
         ("From: boss@corp.example, alice@example.org", "the From field"),
         ("From: alice@example.org; boss@corp.example", "the From field"),
         ("From: alice@example.org boss@corp.example", "the From field"),
@@ -221,6 +238,10 @@ def test_an_envelope_sender_is_replaced_and_the_header_stays() -> None:
             "From: alice@example.org\nReply-To: a@corp.example, alice@example.org",
         ),
         ("From: <broken@corp.example", "From: alice@example.org\nX-Original-From: <broken@corp.example"),
+        (
+            "From: boss@corp.example <boss@corp.example>",
+            "From: alice@example.org\nReply-To: boss@corp.example <boss@corp.example>",
+        ),
         ("From: boss:;", "From: alice@example.org\nX-Original-From: boss:;"),
         ("From: alice@example.org\nSender: boss@corp.example", "From: alice@example.org"),
         (
@@ -239,8 +260,8 @@ def test_a_header_is_brought_into_line(given: str, leaves: str) -> None:
 
 def test_what_was_brought_into_line_is_no_offence() -> None:
     door = Door(ALIGNED)
-    for given in ("From: <broken@corp.example", "From: a@b, c@d", "Sender: x@y\nResent-From: z@a", "From: g: a@x, b@y;"):
-        found = door.take(given.encode() + b"\n" + REST, "-t", "-fboss@corp.example")
+    for written in ("From: <broken@corp.example", "From: a@b, c@d", "Sender: x@y\nResent-From: z@a", "From: g: a@x, b@y;"):
+        found = door.take(written.encode() + b"\n" + REST, "-t", "-fboss@corp.example")
         assert Senders(door.file.daemon.callers[0], b"alice").offence(found) is None
 
 
@@ -270,3 +291,38 @@ def test_a_peer_of_the_listener_is_brought_into_line() -> None:
     found = door.take(b"From: root@localhost.localdomain\n" + REST, caller=PEER, envelope=given)
     assert found.sender == b"app@example.org"
     assert b"From: app@example.org\r\n" in header(found)
+
+
+PIECES = (
+    "alice@example.org", "boss@corp.example", "<alice@example.org>", "<boss@corp.example>", "alice", "boss", "corp.example",
+    "<", ">", ",", ";", ":", '"', "(", ")", "[", "]", "\\", "@", ".", " ", "\n ", "\n\t", "\r ", "\x0b", "\xa0", "é", "Team:",
+    "=?utf-8?q?boss=40corp.example?=",
+)  # fmt: skip
+LINES = (
+    "From: alice@example.org", "From : boss@corp.example", "fRoM:boss@corp.example", " From: boss@corp.example", " ", "",
+    "X: y", "X: y\r From: boss@corp.example", "X: y\x0bFrom: boss@corp.example", "X: y\r\rFrom: boss@corp.example", "From:",
+    " boss@corp.example", " <boss@corp.example>", " ,", "Sender: boss@corp.example", "From boss@corp.example", "Resent-To: x@y",
+    "Resent-From: boss@corp.example", "Resent-From: alice@example.org", ">From: boss@corp.example", "From;: boss@corp.example",
+    "Subject: =?utf-8?q?a=0D=0AFrom:_boss=40corp.example?=", "X: " + "y" * 1200 + " From: boss@corp.example",
+)  # fmt: skip
+
+
+def shown_by_others(found: Composed) -> set[str]:
+    """Return every address that Python's own parser finds in the fields of who wrote and sent a message."""
+    leaves = email.message_from_bytes(header(found) + b"\r\nFrom: boss@corp.example\r\n", policy=email.policy.compat32)
+    fields = [str(text) for name in ("From", "Sender", "Resent-From", "Resent-Sender") for text in leaves.get_all(name, [])]
+    assert len(leaves.get_all("From", [])) <= 1
+    return {spec.lower() for text in fields for _, spec in email.utils.getaddresses([text]) if "@" in spec}
+
+
+@pytest.mark.parametrize("rule", [RULE, ALIGNED], ids=["refused", "aligned"])
+@given(data=st.data())
+def test_no_other_reader_finds_another_author_in_what_leaves(rule: str, data: st.DataObject) -> None:
+    value = "".join(data.draw(st.lists(st.sampled_from(PIECES), max_size=7)))
+    lines = data.draw(st.lists(st.sampled_from((*LINES, "From: " + value)), min_size=1, max_size=6))
+    text = "\n".join([*lines, "To: x@example.net", "", "From: boss@corp.example", ""])
+    try:
+        found = Door(rule).take(text.encode(), "-t", "-falice@example.org")
+    except errors.Failure:
+        return
+    assert {spec.replace('"', "") for spec in shown_by_others(found)} <= {"alice@example.org"}

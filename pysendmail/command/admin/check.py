@@ -13,6 +13,7 @@ from pysendmail.delivery.session import Route, Session
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pysendmail.config.accounts import Account
+    from pysendmail.config.reader import File
     from pysendmail.smtp.client import Client
 
 
@@ -31,11 +32,20 @@ def _run(config: str | None, account_name: str | None, verbose: bool) -> None:
     forbid_core_dumps()
     file, account, reason = choose(config, account_name, caller)
     _step("configuration", f"{file.place}: {reason}")
-    for note in account.notes:
+    for note in [*account.notes, *_unknown_callers(file)]:
         _step("note", note)
     found = credentials.find(account, home=caller.home or None, environ=os.environ, tty=True)
     _step("password", "none is needed" if found is None or not found.secret else "found")
     _connect(account, Route(account, found, show if verbose else None))
+
+
+def _unknown_callers(file: "File") -> list[str]:
+    """Return a note for each section that is for nobody here."""
+    if file.written is None:
+        return []
+    from pysendmail.daemon.policy import Policy
+
+    return Policy(file.daemon.callers, 0, lambda uid: 0).notes()
 
 
 def _connect(account: "Account", route: Route) -> None:
