@@ -18,6 +18,10 @@ _TEXT = 1024  # characters of one problem
 _CODES = dict.fromkeys(
     [kind.exit_code for kind in (errors.NoUser, errors.NoHost, errors.Unavailable, errors.NoPermission)], 550
 )
+_PERMANENT = {
+    kind.exit_code: kind.status
+    for kind in (errors.UsageError, errors.DataError, errors.NoUser, errors.NoHost, errors.Unavailable)
+}
 
 
 def queued(qid: str) -> Answer:
@@ -32,6 +36,13 @@ def of_failure(failure: errors.Failure, code: int = 0) -> Answer:
     if permanent:
         return Answer(_CODES.get(failure.exit_code, 554), "5" + failure.status[1:], text)
     return Answer(code or (452 if failure.status == "4.3.1" else 451), "4" + failure.status[1:], text)
+
+
+def of_exit(code: int, text: str) -> Answer:
+    """Answer for a message that has an exit code and lines for standard error, and of which nothing is queued."""
+    if code in _PERMANENT:
+        return Answer(_CODES.get(code, 554), "5" + _PERMANENT[code][1:], text)
+    return Answer(451, "4.3.0", text)
 
 
 def of_report(qid: str, report: "Report") -> Answer:

@@ -8,21 +8,28 @@ from pysendmail.smtp.receiver import Receiver
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
     from pysendmail.smtp import receiver
     from pysendmail.smtp.answer import Answer
 
 
 class SmtpSession(Receiver):
-    """Gather each message; when its end has come, and the server waits for its answer, `whole` returns it."""
+    """Gather each message; when its end has come, and the server waits for its answer, `whole` returns it.
 
-    __slots__ = ("_intake", "given")
+    `room` returns what Intake is made with.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_intake", "_room", "given")
+
+    def __init__(self, room: "Callable[[], dict[str, Any]]" = dict) -> None:
+        self._room = room
         self._intake = Intake()
         self.given: receiver.Envelope | None = None  # as the client gave it; None while no message is whole
 
     def begin(self, envelope: "receiver.Envelope") -> "Answer | None":
-        self._intake = Intake()
+        self._intake = Intake(**self._room())
         self.given = None
         return None
 

@@ -19,11 +19,12 @@ if TYPE_CHECKING:
     from pysendmail.options import Options
 
 _READ = 1 << 18
-_LARGEST = 2 << 30  # octets of one message
-_LOOK = 16 << 20  # octets after which it is looked whether the disk has room for more
-_ROOM = 16 << 20  # octets that must stay free on it
+LARGEST = 2 << 30  # octets of one message
+LOOK = 16 << 20  # octets after which it is looked whether the disk has room for more
+ROOM = 16 << 20  # octets that must stay free on it
 _SMALL = 128 << 10  # octets of a request that count for nothing
 _LINE = 4096
+_SILENCE = 3600.0  # seconds without a word in which a message may stop half-way
 
 ASKING, SENDING, WAITING, SERVED, ANSWERED = range(5)
 """What a caller does: says what he wants; sends a message; waits for our answer; is answered by a thread; has it all."""
@@ -55,7 +56,7 @@ class Client:
         self.options: Options | None = None
         self.job: Job | None = None
         self.enclosed: Intake | None = None  # what came with a request that is no message
-        self.largest = _LARGEST
+        self.largest = LARGEST
         hall.loop.watch(self.fd, self.ready)
 
     @property
@@ -67,6 +68,15 @@ class Client:
     def coming(self) -> int:
         """Octets of a message that is still coming in."""
         return self._intake.total if self._intake is not None else 0
+
+    @property
+    def patience(self) -> float:
+        """Seconds that the caller may say nothing."""
+        return _SILENCE
+
+    def expire(self) -> None:
+        """End it for having said nothing for too long."""
+        self.close()
 
     @property
     def program(self) -> str:
@@ -152,7 +162,7 @@ class Client:
         if mode == "deliver":
             if not self.options.extract and not self.options.recipients:
                 raise errors.UsageError("no recipients in the arguments (-t takes them from the header)")
-            self.largest = min(_LARGEST, self._hall.largest_of(self.uid))
+            self.largest = min(LARGEST, self._hall.largest_of(self.uid))
             self._receive()
         elif mode in ("list", "queue", "verify", "aliases"):
             self._serve()
@@ -187,8 +197,8 @@ class Client:
         intake.feed(data)
         if intake.total > self.largest:
             raise errors.DataError(f"the message is larger than {self.largest} octets; nothing was sent")
-        if intake.total // _LOOK != before // _LOOK:
-            self._hall.check_room(2 * self._hall.coming_of(self.uid) + _ROOM)
+        if intake.total // LOOK != before // LOOK:
+            self._hall.check_room(2 * self._hall.coming_of(self.uid) + ROOM)
 
     def _end(self, content: bytes) -> None:
         intake, options = self._intake, self.options

@@ -13,7 +13,7 @@ from time import time
 
 from pysendmail import errors, wire
 from pysendmail.command.compose import intake_lines, log_tag
-from pysendmail.command.identity import Caller, mail_domain
+from pysendmail.command.identity import NO_UID, Caller, mail_domain
 from pysendmail.command.queueing import Submitted, settings_of
 from pysendmail.daemon.channel import Channel
 from pysendmail.daemon.client import ANSWERED, ASKING, SENDING, SERVED, WAITING, Client
@@ -32,16 +32,17 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pysendmail.command.compose import Composed
+    from pysendmail.command.envelope import Envelope
     from pysendmail.command.intake import Message
     from pysendmail.config.accounts import Account
     from pysendmail.config.aliases import Aliases
     from pysendmail.config.reader import File
+    from pysendmail.daemon.listener import Peer
     from pysendmail.queue.store import Store
 
 _MEMORY = 16 << 20  # octets of messages that are kept in memory while they come in, for all callers together
 _MOST_OF_ONE = 1 << 20
 _REQUESTS = 32 << 20  # octets of arguments of all callers
-_SILENCE = 3600.0  # seconds without a word in which a message may stop half-way
 _SUSPECT = 10.0  # seconds after which a silent caller has to go if there is no room for another one
 _SIGN = 20.0  # seconds after which who waits is told that we are alive
 _THREADS = 12  # requests that are answered at once
@@ -74,7 +75,7 @@ class Hall:
         self.store = store
         self.own = os.geteuid()
         self.most = _descriptors() - _SPARE
-        self.clients: set[Client] = set()
+        self.clients: set[Client | Peer] = set()
         self.active = self.loop.now  # when there was last something to do
         self._notify = notify
         self._committer = Committer(store, notify)
@@ -100,13 +101,13 @@ class Hall:
 
     # Coming and going
 
-    def listen(self, listener: _socket.socket) -> None:
-        """Take callers from a listening UNIX socket."""
+    def listen(self, listener: _socket.socket, smtp: bool = False) -> None:
+        """Take callers from a listening UNIX socket, or clients that speak SMTP from one of any kind."""
         listener.setblocking(False)
         self._listeners[listener.fileno()] = listener
-        self.loop.watch(listener.fileno(), lambda events: self._welcome(listener))
+        self.loop.watch(listener.fileno(), lambda events: self._welcome(listener, smtp))
 
-    def _welcome(self, listener: _socket.socket) -> None:
+    def _welcome(self, listener: _socket.socket, smtp: bool) -> None:
         for _ in range(64):
             try:
                 descriptor, _ = listener._accept()  # type: ignore[attr-defined]
@@ -114,32 +115,41 @@ class Hall:
                 return
             except OSError as error:
                 if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS) and not self._make_room():
-                    self._rest(listener)
+                    self._rest(listener, smtp)
                 return
             line = _socket.socket(fileno=descriptor)
             line.setblocking(False)
-            self._admit(line)
+            self._admit(line, smtp)
 
-    def _admit(self, line: _socket.socket) -> None:
+    def _admit(self, line: _socket.socket, smtp: bool) -> None:
         """Let a caller in, if there is room for him."""
         self.active = self.loop.now
+        uid = gid = NO_UID
         try:
-            peer = line.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, 12)
+            if not smtp:
+                peer = line.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, 12)
+                uid, gid = (int.from_bytes(peer[at : at + 4], sys.byteorder) for at in (4, 8))
+            elif line.family != _socket.AF_UNIX:
+                line.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
         except OSError:
             line.close()
             return
-        uid, gid = (int.from_bytes(peer[at : at + 4], sys.byteorder) for at in (4, 8))
         mine = self._per_uid.get(uid, 0)
         free = uid in (0, self.own)
         full = len(self.clients) >= self.most or (not free and mine >= self.most * 2 // 3)
         if full and not self._make_room():
             self.register.turned_away += 1
-            _turn_away(line, "too many callers at once; try later")
+            _turn_away(line, smtp, "too many callers at once; try later")
             return
         self._per_uid[uid] = self._per_uid.get(uid, 0) + 1
-        self.clients.add(Client(self, line, uid, gid))
+        if smtp:
+            from pysendmail.daemon.listener import Peer
 
-    def left(self, client: Client) -> None:
+            self.clients.add(Peer(self, line, uid))
+        else:
+            self.clients.add(Client(self, line, uid, gid))
+
+    def left(self, client: "Client | Peer") -> None:
         """Note that a caller's connection has ended."""
         self.clients.discard(client)
         self._waiting.left(client)
@@ -159,10 +169,10 @@ class Hall:
         worst.close()
         return True
 
-    def _rest(self, listener: _socket.socket) -> None:
+    def _rest(self, listener: _socket.socket, smtp: bool) -> None:
         """Take nobody else until somebody has left."""
         self.loop.forget(listener.fileno())
-        self._resting.append((listener, lambda events: self._welcome(listener)))
+        self._resting.append((listener, lambda events: self._welcome(listener, smtp)))
 
     def _resume(self) -> None:
         while self._resting:
@@ -223,8 +233,12 @@ class Hall:
         if known is None:
             if len(self._callers) >= _KNOWN:
                 self._callers.clear()
-            known = self._callers[uid] = Caller.of(uid)
+            known = self._callers[uid] = Caller.of_nobody() if uid == NO_UID else Caller.of(uid)
         return known
+
+    def check_caller(self, uid: int) -> None:
+        """Raise NoPermission if a uid may send nothing."""
+        self._policy.rule_of(self.caller(uid))
 
     # Messages
 
@@ -233,16 +247,20 @@ class Hall:
         rule = self._policy.rule_of(self.caller(uid))
         return rule.size if rule is not None and rule.size is not None else sys.maxsize
 
-    def submit(self, client: Client, message: "Message") -> None:
-        """Have a message committed, and answer its caller when that is done. Raises the Failure that is the answer."""
+    def submit(self, client: "Client | Peer", message: "Message", envelope: "Envelope | None" = None) -> str:
+        """Have a message committed, and answer its caller when that is done; return its id.
+
+        `envelope` is that of an SMTP session. Raises the Failure that is the answer.
+        """
         options = client.options
         assert options is not None
         now = time()
         qid = self._ids.next(now)
         caller = self.caller(client.uid)
         composed = self._policy.compose(
-            options, caller, self.file, message, now=now, clock=self.loop.now, qid=qid, aliases=self.aliases
-        )
+            options, caller, self.file, message,
+            now=now, clock=self.loop.now, qid=qid, envelope=envelope, aliases=self.aliases,
+        )  # fmt: skip
         account = composed.account
         log = Log(account.syslog, account.logfile, log_tag(options))
         for part, text in intake_lines(composed, options, client.uid):
@@ -264,9 +282,10 @@ class Hall:
 
         client.job = Job([entry, *_reports(submitted, composed, account)], done)
         self._committer.take(client.job)
+        return qid
 
     def _committed(
-        self, client: Client, qid: str, log: Log, now: float, failure: errors.Failure | None, awaited: bool
+        self, client: "Client | Peer", qid: str, log: Log, now: float, failure: errors.Failure | None, awaited: bool
     ) -> None:
         if failure is not None:
             log.write("cleanup", f"{qid}: fatal: {failure}", now, warning=True)
@@ -333,8 +352,8 @@ class Hall:
         now = self.loop.now
         for client in list(self.clients):
             if client.state in (ASKING, SENDING, ANSWERED):
-                if now - client.last > _SILENCE:
-                    client.close()
+                if now - client.last > client.patience:
+                    client.expire()
             elif client.state == WAITING and now - client.spoken > _SIGN:
                 client.reassure()
         if self.clients:
@@ -438,10 +457,11 @@ def _descriptors() -> int:
     return soft
 
 
-def _turn_away(line: _socket.socket, text: str) -> None:
+def _turn_away(line: _socket.socket, smtp: bool, text: str) -> None:
     """Answer a caller before he has said a word."""
+    said = wire.frame(wire.ERR, f"sendmail: {text}\n".encode()) + wire.frame(wire.EXIT, b"\x4b")
     try:
-        line.send(wire.frame(wire.ERR, f"sendmail: {text}\n".encode()) + wire.frame(wire.EXIT, b"\x4b"))
+        line.send(f"421 4.3.2 {text}\r\n".encode() if smtp else said)
     except OSError:
         pass  # then he sees that nobody answers
     line.close()

@@ -19,6 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pysendmail.daemon.client import Client
     from pysendmail.daemon.hall import Hall
+    from pysendmail.daemon.listener import Peer
     from pysendmail.queue.settings import Settings
     from pysendmail.queue.values import Leg
 
@@ -33,13 +34,13 @@ class Waiting:
 
     def __init__(self, hall: "Hall") -> None:
         self._hall = hall
-        self._callers: dict[str, Client] = {}
+        self._callers: dict[str, Client | Peer] = {}
         self._since: dict[str, float] = {}
 
     def __len__(self) -> int:
         return len(self._callers)
 
-    def begin(self, client: "Client", qid: str) -> None:
+    def begin(self, client: "Client | Peer", qid: str) -> None:
         """Wait for the answers to a message that was just committed."""
         if client.fd < 0:
             self._settle(qid)
@@ -48,7 +49,7 @@ class Waiting:
         self._since[qid] = self._hall.loop.now
         self._look(qid, client)
 
-    def left(self, client: "Client") -> None:
+    def left(self, client: "Client | Peer") -> None:
         """Note that a caller is gone."""
         for qid in [qid for qid, one in self._callers.items() if one is client]:
             self._forget(qid)
@@ -77,7 +78,7 @@ class Waiting:
                 self._settle(qid)
                 client.answer(0)
 
-    def _look(self, qid: str, client: "Client") -> None:
+    def _look(self, qid: str, client: "Client | Peer") -> None:
         try:
             found = awaited.look(self._hall.store, qid, time())
             if isinstance(found, awaited.Pending):
@@ -95,7 +96,7 @@ class Waiting:
         shown = self._journey(qid) if options is not None and options.verbose else ""
         client.answer(code, shown + (self._text(client, found) if code else ""))
 
-    def _text(self, client: "Client", found: awaited.Answer) -> str:
+    def _text(self, client: "Client | Peer", found: awaited.Answer) -> str:
         """Return the lines for standard error."""
         if client.options is not None and client.options.errors == "q":
             return ""

@@ -20,9 +20,9 @@ sys.path.insert(0, sys.argv[1])
 from pysendmail.config import reader
 from pysendmail.daemon import accept
 from pysendmail.daemon.setup import Setup
-config, queue, listener, idle = sys.argv[2:]
+config, queue, listener, smtp, idle = sys.argv[2:]
 setup = Setup(config, reader.load(config, uid=os.getuid(), home="/"), queue)
-setup.sockets = [("frames", int(listener))]
+setup.sockets = [("frames", int(listener)), ("smtp", int(smtp))]
 setup.idle = float(idle) if idle else None
 setup.agent = True
 def pipe():
@@ -51,6 +51,7 @@ class Door:
             "host": "127.0.0.1", "port": "1", "tls": "off", "from": "sender@example.org", "maildomain": "example.org",
             "logfile": str(self.log), "syslog": "off",
         }  # fmt: skip
+        self.port = 0  # of its listener for SMTP
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, *lines: str, idle: str = "", **more: object) -> "subprocess.Popen[bytes]":
@@ -60,13 +61,15 @@ class Door:
         config.chmod(0o600)
         self.socket.parent.mkdir(parents=True, exist_ok=True)
         self.socket.unlink(missing_ok=True)
-        with socket.socket(socket.AF_UNIX) as listener:
+        with socket.socket(socket.AF_UNIX) as listener, socket.create_server(("127.0.0.1", 0), backlog=1000) as smtp:
             listener.bind(str(self.socket))
             listener.listen(1000)
-            number = listener.fileno()
-            words = [sys.executable, "-IS", "-c", PROGRAM, str(ROOT), str(config), str(self.queue), str(number), idle]
+            self.port = smtp.getsockname()[1]
+            numbers = [listener.fileno(), smtp.fileno()]
+            places = [str(config), str(self.queue), *map(str, numbers), idle]
+            words = [sys.executable, "-IS", "-c", PROGRAM, str(ROOT), *places]
             environ = {"PATH": "/usr/bin:/bin"}
-            self.process = subprocess.Popen(words, pass_fds=[number], env=environ, **more)  # type: ignore[call-overload]
+            self.process = subprocess.Popen(words, pass_fds=numbers, env=environ, **more)  # type: ignore[call-overload]
         return self.process
 
     def stop(self) -> int:

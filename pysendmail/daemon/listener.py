@@ -1,0 +1,286 @@
+"""One client of the loopback listener: a connection that speaks SMTP.
+
+To the hall it is a caller like any other (client.py has the other kind), who comes again with each message. Nobody can
+tell which user is behind it. What a stray line end would let be seen in two ways ends the connection (smtp/server.py).
+"""
+
+import _socket
+
+from pysendmail import errors
+from pysendmail.command import smtp_answer
+from pysendmail.command.smtp_session import SmtpSession
+from pysendmail.command.smtp_stdio import host_name
+from pysendmail.daemon.client import ANSWERED, ASKING, LARGEST, LOOK, ROOM, SENDING, WAITING
+from pysendmail.daemon.loop import GONE, READ, WRITE
+from pysendmail.log import printable
+from pysendmail.options import Options
+from pysendmail.smtp.answer import Answer
+from pysendmail.smtp.server import Limits, Server
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pysendmail.daemon.committer import Job
+    from pysendmail.daemon.hall import Hall
+    from pysendmail.smtp.receiver import Envelope, Rcpt
+
+_READ = 1 << 18
+_RECIPIENTS = 10_000
+_OF_ONE = 400  # octets that a recipient takes besides his address
+_PATIENCE = 300.0  # seconds for a command, or for a message to go on (RFC 5321 section 4.5.3.2.7)
+_WHOLE = 3600.0  # seconds for a message to be whole
+_FAREWELL = 5.0  # seconds for a client to go after our last word
+
+
+class Peer:
+    """A client of the listener. `last` is when something of him was done, or something went to him."""
+
+    __slots__ = (
+        "_began", "_closing", "_hall", "_out", "_qid", "_server", "_session", "_watched", "fd", "gid", "job", "last", "line",
+        "options", "program", "spoken", "uid",
+    )  # fmt: skip
+
+    def __init__(self, hall: "Hall", line: _socket.socket, uid: int) -> None:
+        self._hall = hall
+        self._session = _Gathering(hall, uid)
+        try:
+            largest = min(LARGEST, hall.largest_of(uid))
+        except errors.NoPermission:
+            largest = LARGEST  # MAIL will say that nothing may be sent
+        limits = Limits(largest, _RECIPIENTS)
+        self._server = Server(self._session, host_name(), strict=True, limits=limits)
+        self._out = b""
+        self._watched = READ
+        self._began: float | None = None  # when the message that is coming in began
+        self._closing = False
+        self._qid = ""
+        self.line = line
+        self.fd = line.fileno()
+        self.uid = self.gid = uid
+        self.program = "sendmail"
+        self.options = Options()
+        self.job: Job | None = None
+        self.last = self.spoken = hall.loop.now
+        hall.loop.watch(self.fd, self.ready)
+        hall.loop.post(self._resume)  # when the hall knows us
+
+    # What the hall asks
+
+    @property
+    def state(self) -> int:
+        """What the client does, as client.py has it."""
+        if self._closing or self._server.closing:
+            return ANSWERED
+        return {"message": SENDING, "answer": WAITING}.get(self._server.waiting_for, ASKING)
+
+    @property
+    def held(self) -> int:
+        """Octets of memory that the envelope takes."""
+        return self._session.held
+
+    @property
+    def coming(self) -> int:
+        """Octets of a message that is still coming in."""
+        return self._session.coming
+
+    @property
+    def patience(self) -> float:
+        """Seconds that the client may do nothing."""
+        return _FAREWELL if self.state == ANSWERED else _PATIENCE
+
+    def expire(self) -> None:
+        """End it for having done nothing for too long."""
+        if self.state == ANSWERED:
+            self.close()
+        else:
+            self._server.close(Answer(421, "4.4.2", f"nothing was heard for {_PATIENCE:.0f} seconds"))
+            self._go_on()
+
+    def answer(self, code: int, text: str = "") -> None:
+        """Answer the message by an exit code and text for standard error; 0 says that it is in the queue, or was sent."""
+        lines = [line.removeprefix(f"{self.program}: ") for line in text.splitlines()]
+        self._conclude(smtp_answer.of_exit(code, "\n".join(lines)) if code else smtp_answer.queued(self._qid))
+
+    def refuse(self, failure: errors.Failure) -> None:
+        """Answer the message with a failure; where none waits for an answer, end the session with it."""
+        if self.fd < 0 or self.state == ANSWERED:
+            return
+        self._hall.register.refused += 1
+        if not failure.logged:
+            self._hall.note(f"fatal: listener: {printable(str(failure))}")
+        if self.state == WAITING:
+            self._conclude(smtp_answer.of_failure(failure))
+        else:
+            self._server.close(smtp_answer.of_failure(failure, 421))
+            self._go_on()
+
+    def reassure(self) -> None:
+        """Note that a sign was due; SMTP has none."""
+        self.spoken = self._hall.loop.now
+
+    def close(self) -> None:
+        """End the connection; what was not committed of it is forgotten."""
+        if self.fd < 0:
+            return
+        self._hall.loop.forget(self.fd)
+        self.fd = -1
+        self._server.lost()
+        if self.job is not None:
+            self.job.dropped = True
+        self.line.close()
+        self._hall.left(self)
+
+    # Octets
+
+    def ready(self, events: int) -> None:
+        """Do what the events of the connection ask for."""
+        try:
+            if events & READ:
+                self._read()
+            elif events & GONE:
+                self.close()
+            if self.fd >= 0:
+                self._go_on()
+        except Exception as error:  # a bug that this client brings to light must not concern the others
+            from pysendmail.queue.round import internal
+
+            self.refuse(internal(error))
+
+    def _read(self) -> None:
+        try:
+            data = self.line.recv(_READ)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self.close()
+            return
+        if self._closing:
+            return  # what he says now comes too late, but has to be read for him to read our last word
+        before = self._server.waiting_for
+        self._server.feed(data)
+        if self._server.waiting_for != "message":
+            self._began = None
+        elif self._began is None or before != "message":
+            self._began = self.last = self._hall.loop.now
+        else:
+            self.last = self._hall.loop.now
+            if self.last - self._began > _WHOLE:
+                self._server.close(Answer(421, "4.4.2", f"a message has to be whole within {_WHOLE:.0f} seconds"))
+
+    def _go_on(self) -> None:
+        """Say what there is to say, and have done what is whole."""
+        while True:
+            if not self._flush():
+                return
+            if self._session.given is None:
+                break
+            self._submit()
+        if self._server.closing and not self._out and not self._closing:
+            self._closing = True
+            self.last = self._hall.loop.now
+            try:
+                self.line.shutdown(_socket.SHUT_WR)
+            except OSError:
+                self.close()
+                return
+        wanted = (WRITE if self._out else 0) | (READ if self._closing or self._server.wants_input else 0)
+        if wanted != self._watched:
+            self._watched = wanted
+            self._hall.loop.change(self.fd, wanted)
+
+    def _flush(self) -> bool:
+        """Send what the client takes; False says that he is gone."""
+        try:
+            while True:
+                self._out = self._out or self._server.output()
+                if not self._out:
+                    break
+                self._out = self._out[self.line.send(self._out) :]
+                self.last = self._hall.loop.now
+        except BlockingIOError:
+            pass
+        except OSError:
+            self.close()
+        return self.fd >= 0
+
+    # Messages
+
+    def _submit(self) -> None:
+        """Have the message committed; its answer comes from the hall."""
+        try:
+            envelope, message = self._session.whole()
+            self._qid = self._hall.submit(self, message, envelope)
+        except errors.Failure as failure:
+            self.refuse(failure)
+        except Exception as error:  # as in `ready`
+            from pysendmail.queue.round import internal
+
+            self.refuse(internal(error))
+
+    def _conclude(self, answer: Answer) -> None:
+        self.job = None
+        if self.fd >= 0 and self.state == WAITING:
+            self.spoken = self.last = self._hall.loop.now
+            self._server.answer(answer)
+            self._hall.loop.post(self._resume)
+
+    def _resume(self) -> None:
+        """Go on where something was said that may have come from within `_go_on`."""
+        if self.fd >= 0:
+            self._go_on()
+
+
+class _Gathering(SmtpSession):
+    """The messages of one client, within what the hall has room for. `held` are octets of the envelope."""
+
+    __slots__ = ("_hall", "_uid", "held")
+
+    def __init__(self, hall: "Hall", uid: int) -> None:
+        super().__init__(hall.room)
+        self._hall = hall
+        self._uid = uid
+        self.held = 0
+
+    @property
+    def coming(self) -> int:
+        """Octets of a message that is still coming in."""
+        return self._intake.total
+
+    def mail(self, envelope: "Envelope") -> Answer | None:
+        try:
+            self._hall.check_open()
+            self._hall.check_requests()
+            self._hall.check_caller(self._uid)
+            self._hall.check_room(2 * envelope.size + ROOM)
+        except errors.Failure as failure:
+            return smtp_answer.of_failure(failure)
+        self.held = 0
+        return None
+
+    def rcpt(self, envelope: "Envelope", recipient: "Rcpt") -> Answer | None:
+        self.held += len(recipient.mailbox.address) + len(recipient.orcpt or b"") + _OF_ONE
+        if len(envelope.recipients) % 100 == 99:
+            try:
+                self._hall.check_requests()
+            except errors.Failure as failure:
+                return smtp_answer.of_failure(failure)
+        return None
+
+    def data(self, text: bytes) -> Answer | None:
+        before = self._intake.total
+        answer = super().data(text)
+        if answer is None and self._intake.total // LOOK != before // LOOK:
+            try:
+                self._hall.check_room(2 * self._hall.coming_of(self._uid) + ROOM)
+            except errors.Failure as failure:
+                return smtp_answer.of_failure(failure)
+        return answer
+
+    def end(self, envelope: "Envelope") -> None:
+        super().end(envelope)
+        self.held = 0
+
+    def drop(self) -> None:
+        super().drop()
+        self.held = 0
