@@ -6,6 +6,8 @@ from pysendmail.queue.pace import Pace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pysendmail.delivery.session import Route
     from pysendmail.queue.settings import Routes, Way
 
@@ -34,12 +36,16 @@ class Known:
 
 
 class Directory:
-    """The ways of all lanes, as `routes` finds them. It may be used from any thread."""
+    """The ways of all lanes, as `routes` finds them. It may be used from any thread.
 
-    __slots__ = ("_known", "_lock", "_routes")
+    `gone` is told the account and configuration whose way has changed or is refused.
+    """
 
-    def __init__(self, routes: "Routes") -> None:
+    __slots__ = ("_gone", "_known", "_lock", "_routes")
+
+    def __init__(self, routes: "Routes", gone: "Callable[[Key], object]" = lambda key: None) -> None:
         self._routes = routes
+        self._gone = gone
         self._lock = allocate_lock()
         self._known: dict[Key, Known] = {}
 
@@ -58,6 +64,8 @@ class Directory:
         elif pace is None or (pace.count, pace.seconds) != rate:
             pace = Pace(*rate)
         found = Known(way, pace)
+        if known is not None:
+            self._gone(key)
         with self._lock:
             self._known.pop(key, None)
             self._known[key] = found
@@ -71,3 +79,4 @@ class Directory:
             known = self._known.get((account, config))
             if known is not None:
                 self._known[account, config] = Known(known.way, known.pace)
+        self._gone((account, config))

@@ -82,7 +82,7 @@ class Service:
         self._chance = chance
         self.report = RoundReport()
         self.pool = Pool()
-        self._directory = Directory(routes)
+        self._directory = Directory(routes, self.pool.drop)
         self._house = House(store, lambda *key: self._directory.find(*key).way.settings, keepfailed, clock)
         self._figures = Figures(store, clock)
         self._horizon = Schedule().longest
@@ -269,7 +269,6 @@ class Service:
         finally:
             if lane.refused:
                 self._directory.forget(*lane.key)
-                self.pool.drop(lane.key)
 
     def _prepare(self, round_: Round, lane: Lane) -> bool:
         """Find the way of a lane, the password included; tell whether there is something to be sent and a way to do it."""
