@@ -59,6 +59,7 @@ def test_a_caller_of_another_uid_has_nothing_of_this_process(monkeypatch: pytest
     unknown = Caller.of(3_999_999_999)
     assert (unknown.login, unknown.gecos, unknown.home) == (b"3999999999", b"", "")
     assert (Caller.of_nobody().uid, Caller.of_nobody().home) == (NO_UID, "")
+    assert Caller.of(NO_UID).login == b"nobody"
 
 
 def test_the_envelope_of_a_session_alone_gives_sender_and_recipients() -> None:
