@@ -15,6 +15,7 @@ from pysendmail import errors, wire
 from pysendmail.command.compose import intake_lines, log_tag
 from pysendmail.command.identity import NO_UID, Caller, mail_domain
 from pysendmail.command.queueing import Submitted, settings_of
+from pysendmail.config import accounts
 from pysendmail.daemon.channel import Channel
 from pysendmail.daemon.client import ANSWERED, ASKING, SENDING, SERVED, WAITING, Client
 from pysendmail.daemon.committer import Committer, Job
@@ -84,7 +85,7 @@ class Hall:
         self._callers: dict[int, Caller] = {}
         self._aliases: dict[str, tuple[object, Aliases]] = {}
         self._ids = Ids()
-        self._log = Log()
+        self._log = _log_of(file)
         self._threads = 0
         self._queued: list[Client] = []
         self._resting: list[tuple[_socket.socket, Callable[[int], None]]] = []
@@ -413,6 +414,15 @@ class Hall:
     def note(self, text: str) -> None:
         """Write a line of the log that is about no message."""
         self._log.write("pickup", text, time(), warning=True)
+
+
+def _log_of(file: "File") -> Log:
+    """Return the log for what concerns no account: that of the default one."""
+    try:
+        account, _ = accounts.choose(file)
+    except errors.ConfigError:
+        return Log()
+    return Log(account.syslog, account.logfile)
 
 
 def _mode(asked: str | None, account: "Account") -> str:

@@ -76,6 +76,7 @@ def test_another_sender_is_refused_with_a_line_that_names_what_is_allowed(
     said = ruled.refuse(77, "-t", "-f", sender, text=text)
     assert f"may not send as boss@corp.example ({where})" in said
     assert said.endswith("allows *@lists.example.org, ann@example.org\n")
+    assert [line for line in ruled.lines() if f": fatal: uid={ME}: user " in line and "as boss@corp.example" in line]
 
 
 def test_a_message_that_is_too_large_is_refused_before_its_end_is_there(ruled: Door) -> None:
