@@ -4,6 +4,7 @@ A frame is one octet that names its kind, four octets with the length of what fo
 sends perhaps FACTS, then REQUEST, DATA as often as it takes, and END, which bears how many octets of DATA there were:
 only an END that is right makes a message of them, so a command that was killed never sends half a one. The daemon
 answers OUT and ERR (text for standard output and error), ALIVE while it has nothing to say yet, and EXIT, the last one.
+After a REQUEST with -bs, if it is not refused, the daemon's greeting begins SMTP, and there are no frames any more.
 """
 
 VERSION = b"1"

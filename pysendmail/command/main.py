@@ -68,7 +68,7 @@ def _dispatch(call: Call, options: "Options") -> int:
     if mode == "smtp":
         from pysendmail.command.smtp_stdio import serve
 
-        return serve(options, call.program, call.stdin_open)
+        return serve(options, call)
     if mode in _NOT_OFFERED:
         raise errors.Unavailable(f"{_NOT_OFFERED[mode]} is not offered by this release")
     from pysendmail.command import modes

@@ -16,21 +16,21 @@ class Gone(Exception):
 class Line:
     """What is read from one descriptor and written to the other; neither is ever waited for without a limit."""
 
-    __slots__ = ("_input", "_output")
+    __slots__ = ("_output", "source")
 
     def __init__(self, source: int, target: int) -> None:
-        self._input = source
+        self.source = source
         self._output = target
 
     def read(self, seconds: float) -> bytes | None:
         """Return what comes next, b"" at the end of input, None if nothing comes in time. A signal may end the wait."""
         poll = select.poll()
-        poll.register(self._input, select.POLLIN)
+        poll.register(self.source, select.POLLIN)
         with Waiting():
             if not poll.poll(max(0.0, seconds) * 1000):
                 return None
         try:
-            return os.read(self._input, _PIECE)
+            return os.read(self.source, _PIECE)
         except BlockingIOError:
             return None
         except OSError:  # a terminal that was closed, a connection that was reset

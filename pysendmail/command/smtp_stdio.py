@@ -8,14 +8,14 @@ only tells whether it came to a proper end.
 import os
 from time import monotonic
 
-from pysendmail import errors
-from pysendmail.command import smtp_answer
+from pysendmail import errors, handover
+from pysendmail.command import smtp_answer, smtp_remote
 from pysendmail.command.compose import choose_account
 from pysendmail.command.console import complain
 from pysendmail.command.identity import Caller
 from pysendmail.command.smtp_line import Gone, Line
 from pysendmail.command.smtp_session import SmtpSession
-from pysendmail.command.submit import Submission, configuration
+from pysendmail.command.submit import NoSecret, Submission, configuration
 from pysendmail.delivery import interruption
 from pysendmail.smtp.answer import Answer
 from pysendmail.smtp.server import Limits, Server
@@ -24,45 +24,56 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pysendmail.command.envelope import Envelope
     from pysendmail.command.intake import Message
+    from pysendmail.command.main import Call
     from pysendmail.config.accounts import Account
     from pysendmail.config.reader import File
     from pysendmail.options import Options
 
-_RECIPIENTS = 100_000  # the caller is the user himself, and his whole list comes at once
+_RECIPIENTS = 50_000  # the caller is the user himself, and his whole list comes at once
 _TICK = 1.0  # seconds between two looks at a child
 _HOST = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.")
 
 
-def serve(options: "Options", program: str, stdin_open: bool) -> int:
+def serve(options: "Options", call: "Call") -> int:
     """Serve the client on standard input and output; return 0 if it said QUIT or ended its input between messages."""
-    if not stdin_open:
+    if not call.stdin_open:
         raise errors.NoInput("standard input is closed; there is nobody to speak SMTP to")
     import gc
 
     gc.enable()  # a session may be long
     line = Line(0, 1)
     try:
-        caller = Caller()
-        file = configuration(options, caller)
-        account, _ = choose_account(file, options, caller, None)
-        outgoing = Outgoing(options, caller, file, program)
+        code = smtp_remote.attempt(call, line) if options.config is None else None
+        return code if code is not None else _serve_here(options, call, line)
+    except Gone:
+        raise errors.TempFail("nobody takes our answers any more; the session is over") from None
     except errors.Failure as failure:
         line.say(smtp_answer.of_failure(failure, 421).wire)
         raise
+
+
+def _serve_here(options: "Options", call: "Call", line: Line) -> int:
+    """Serve the client in this process. Raises Gone, and a Failure that it has not been told."""
+    caller = Caller()
+    try:
+        file = configuration(options, caller)
+    except errors.ConfigError as failure:
+        if options.config is None and handover.is_expected(caller.uid):
+            return smtp_remote.insist(call, line, failure)
+        raise
+    account, _ = choose_account(file, options, caller, None)
+    outgoing = Outgoing(options, caller, file, call.program)
     session = SmtpSession()
     server = Server(session, host_name(), strict=False, limits=Limits(recipients=_RECIPIENTS))
     try:
-        return _converse(server, session, line, account.timeout, outgoing, program)
-    except Gone:
-        server.lost()
-        raise errors.TempFail("nobody takes our answers any more; the session is over") from None
-    except BaseException as error:
-        # What is in the error may be secret, unless it is one of ours.
-        text = str(error) if isinstance(error, errors.Failure) else "internal error"
-        server.close(Answer(421, "4.3.0", text))
-        line.say(server.output())
+        return _converse(server, session, line, account.timeout, outgoing, call.program)
+    except (errors.Failure, Gone):
+        raise
+    except BaseException:
+        line.say(Answer(421, "4.3.0", "internal error").wire)  # what is in the error may be secret
         raise
     finally:
+        server.lost()
         outgoing.finish()
 
 
@@ -132,6 +143,8 @@ class Outgoing:
             return self.deliver(*session.whole())
         except errors.Failure as failure:
             return smtp_answer.of_failure(failure)
+        except NoSecret as missing:
+            return smtp_answer.of_failure(missing.failure)
 
     def deliver(self, envelope: "Envelope", message: "Message") -> Answer:
         """Deliver or queue one message, and return the answer. Raises Failure when nothing was sent to anybody."""

@@ -164,10 +164,19 @@ class Client:
                 raise errors.UsageError("no recipients in the arguments (-t takes them from the header)")
             self.largest = min(LARGEST, self._hall.largest_of(self.uid))
             self._receive()
+        elif mode == "smtp":
+            self._converse(self.options)
         elif mode in ("list", "queue", "verify", "aliases"):
             self._serve()
         else:
             raise errors.UsageError("the daemon does not do that")
+
+    def _converse(self, asked: "Options") -> None:
+        """Make room for one who speaks SMTP over this connection from now on; he waits for the greeting."""
+        self._hall.check_open()
+        self._hall.loop.forget(self.fd)
+        self.fd = -1
+        self._hall.converse(self, asked)
 
     def _receive(self) -> None:
         """Go on with what stands on the caller's standard input."""

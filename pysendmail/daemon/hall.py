@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from pysendmail.config.aliases import Aliases
     from pysendmail.config.reader import File
     from pysendmail.daemon.listener import Peer
+    from pysendmail.options import Options
     from pysendmail.queue.store import Store
 
 _MEMORY = 16 << 20  # octets of messages that are kept in memory while they come in, for all callers together
@@ -149,6 +150,13 @@ class Hall:
             self.clients.add(Peer(self, line, uid))
         else:
             self.clients.add(Client(self, line, uid, gid))
+
+    def converse(self, client: Client, options: "Options") -> None:
+        """Put one who speaks SMTP in a caller's place."""
+        from pysendmail.daemon.listener import Peer
+
+        self.clients.discard(client)
+        self.clients.add(Peer(self, client.line, client.uid, options, strict=False))
 
     def left(self, client: "Client | Peer") -> None:
         """Note that a caller's connection has ended."""

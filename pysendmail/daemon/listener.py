@@ -1,13 +1,15 @@
-"""One client of the loopback listener: a connection that speaks SMTP.
+"""A caller who speaks SMTP: a client of the loopback listener, or a user's `sendmail -bs`.
 
-To the hall it is a caller like any other (client.py has the other kind), who comes again with each message. Nobody can
-tell which user is behind it. What a stray line end would let be seen in two ways ends the connection (smtp/server.py).
+To the hall it is a caller like any other (client.py has the other kind), who comes again with each message. Which user
+is behind a client of the listener nobody can tell, and who it got its messages from neither: so there a stray line end,
+which could have the end of a message seen in two places, ends the connection (smtp/server.py).
 """
 
 import _socket
 
 from pysendmail import errors
 from pysendmail.command import smtp_answer
+from pysendmail.command.identity import NO_UID
 from pysendmail.command.smtp_session import SmtpSession
 from pysendmail.command.smtp_stdio import host_name
 from pysendmail.daemon.client import ANSWERED, ASKING, LARGEST, LOOK, ROOM, SENDING, WAITING
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from pysendmail.smtp.receiver import Envelope, Rcpt
 
 _READ = 1 << 18
-_RECIPIENTS = 10_000
+_RECIPIENTS = {True: 10_000, False: 50_000}  # where line ends are strict, and where not
 _OF_ONE = 400  # octets that a recipient takes besides his address
 _PATIENCE = 300.0  # seconds for a command, or for a message to go on (RFC 5321 section 4.5.3.2.7)
 _WHOLE = 3600.0  # seconds for a message to be whole
@@ -32,22 +34,24 @@ _FAREWELL = 5.0  # seconds for a client to go after our last word
 
 
 class Peer:
-    """A client of the listener. `last` is when something of him was done, or something went to him."""
+    """One of them; `strict` is as in smtp/dots.py. `last` is when something of him was done, or something went to him."""
 
     __slots__ = (
         "_began", "_closing", "_hall", "_out", "_qid", "_server", "_session", "_watched", "fd", "gid", "job", "last", "line",
         "options", "program", "spoken", "uid",
     )  # fmt: skip
 
-    def __init__(self, hall: "Hall", line: _socket.socket, uid: int) -> None:
+    def __init__(
+        self, hall: "Hall", line: _socket.socket, uid: int, options: Options | None = None, strict: bool = True
+    ) -> None:
         self._hall = hall
         self._session = _Gathering(hall, uid)
         try:
             largest = min(LARGEST, hall.largest_of(uid))
         except errors.NoPermission:
             largest = LARGEST  # MAIL will say that nothing may be sent
-        limits = Limits(largest, _RECIPIENTS)
-        self._server = Server(self._session, host_name(), strict=True, limits=limits)
+        limits = Limits(largest, _RECIPIENTS[strict])
+        self._server = Server(self._session, host_name(), strict=strict, limits=limits)
         self._out = b""
         self._watched = READ
         self._began: float | None = None  # when the message that is coming in began
@@ -57,7 +61,7 @@ class Peer:
         self.fd = line.fileno()
         self.uid = self.gid = uid
         self.program = "sendmail"
-        self.options = Options()
+        self.options = options or Options()
         self.job: Job | None = None
         self.last = self.spoken = hall.loop.now
         hall.loop.watch(self.fd, self.ready)
@@ -106,7 +110,8 @@ class Peer:
             return
         self._hall.register.refused += 1
         if not failure.logged:
-            self._hall.note(f"fatal: listener: {printable(str(failure))}")
+            who = "listener" if self.uid == NO_UID else f"uid={self.uid}"
+            self._hall.note(f"fatal: {who}: {printable(str(failure))}")
         if self.state == WAITING:
             self._conclude(smtp_answer.of_failure(failure))
         else:
@@ -153,7 +158,13 @@ class Peer:
         except OSError:
             data = b""
         if not data:
-            self.close()
+            # He may still be listening, as a command is whose input has ended.
+            if self.state == SENDING:
+                self._server.close(Answer(421, "4.4.2", "the input ended within a message, which was not sent"))
+            elif self.state == ASKING and self.uid != NO_UID:
+                self._server.close(Answer(221, "2.0.0", "Bye"))
+            else:
+                self.close()
             return
         if self._closing:
             return  # what he says now comes too late, but has to be read for him to read our last word

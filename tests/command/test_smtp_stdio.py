@@ -378,3 +378,13 @@ def test_smtplib_hears_a_refusal_as_an_exception(caller: Caller) -> None:
             client.sendmail("ann@example.org", ["one@example.net"], b"Subject: 2\n\nx")
         assert caught.value.smtp_code == 554
         client.quit()
+
+
+def test_a_password_that_cannot_be_had_is_told_and_may_be_there_later(caller: Caller) -> None:
+    with dialogue(caller, words={"user": "ann", "auth_without_tls": "on", "passwordeval": "exit 3"}) as one:
+        one.say("HELO me")
+        said = one.send(HEADER + b"\r\nt\r\n")
+        assert said.startswith("451 4.3.5 ") and "passwordeval" in said, said
+        assert one.say("QUIT")[:3] == "221"
+        assert one.end() == (0, b"")
+    assert caller.server.connections == 0
