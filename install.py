@@ -18,10 +18,21 @@ if sys.version_info < (3, 11):  # noqa: UP036 # it may be run by any
 SOURCE = os.path.dirname(os.path.abspath(__file__))
 
 # program below the prefix -> module whose main() it runs
-PROGRAMS = {"sbin/sendmail": "pysendmail.entry", "bin/pysendmail": "pysendmail.command.admin.main"}
+PROGRAMS = {
+    "sbin/sendmail": "pysendmail.entry",
+    "sbin/pysendmaild": "pysendmail.command.daemon",
+    "bin/pysendmail": "pysendmail.command.admin.main",
+}
 # link below the prefix -> what it points to, from where it is
 LINKS = {"lib/sendmail": "../sbin/sendmail", "bin/mailq": "../sbin/sendmail", "bin/newaliases": "../sbin/sendmail"}
 MODULES = "lib/pysendmail"
+# folder among the sources -> folder below the prefix where the service manager looks for what is in it
+UNITS = {
+    "systemd/system": "lib/systemd/system",
+    "systemd/user": "lib/systemd/user",
+    "systemd/sysusers.d": "lib/sysusers.d",
+    "systemd/tmpfiles.d": "lib/tmpfiles.d",
+}
 
 LAUNCHER = """\
 #!{python} -IS
@@ -79,6 +90,15 @@ def manuals() -> list[str]:
 def manual_path(name: str) -> str:
     """Name a manual page below the prefix."""
     return f"share/man/man{name[-1]}/{name}"
+
+
+def units() -> dict[str, str]:
+    """List what is for the service manager: the path among the sources of each file, and that below the prefix."""
+    found = {}
+    for folder, target in UNITS.items():
+        for name in sorted(os.listdir(os.path.join(SOURCE, folder))):
+            found[f"{folder}/{name}"] = f"{target}/{name}"
+    return found
 
 
 def make_folder(path: str) -> None:
@@ -147,11 +167,25 @@ def install(place: Place, python: str) -> None:
     for name in manuals():
         with open(os.path.join(SOURCE, "man", name), "rb") as file:
             put(place.now(manual_path(name)), file.read(), 0o644)
+    for source, target in units().items():
+        with open(os.path.join(SOURCE, source), "rb") as file:
+            put(place.now(target), file.read().replace(b"@prefix@", unit_text(place.prefix)), 0o644)
     for path, module in PROGRAMS.items():
         text = LAUNCHER.format(python=python, modules=ascii(place.later(MODULES)), module=module)
         put(place.now(path), os.fsencode(text), 0o755)
     for path, target in LINKS.items():
         put_link(place.now(path), target)
+
+
+def unit_text(path: str) -> bytes:
+    """Write a path as units do: % is a specifier, blanks and quotes part words."""
+    text = path.replace("%", "%%")
+    return b"".join([c if c.isalnum() or c in b"/._-%+=@:," else b"\\x%02x" % c[0] for c in split(os.fsencode(text))])
+
+
+def split(text: bytes) -> list[bytes]:
+    """Return the octets one by one."""
+    return [text[index : index + 1] for index in range(len(text))]
 
 
 def is_ours(path: str) -> bool:
@@ -167,7 +201,7 @@ def uninstall(place: Place) -> None:
     """Remove what `install` puts in place, the command last; folders that others may use stay."""
     if is_ours(place.now("sbin/sendmail")):
         links = [path for path, target in LINKS.items() if points_to(place.now(path), target)]
-        for path in links + [manual_path(name) for name in manuals()]:
+        for path in [*links, *[manual_path(name) for name in manuals()], *units().values()]:
             remove(place.now(path))
     if os.path.isdir(place.now(MODULES)):
         shutil.rmtree(place.now(MODULES))

@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import ROOT, Installed, base_python, make_install
 
-PROGRAMS = ("sbin/sendmail", "bin/pysendmail")
+PROGRAMS = ("sbin/sendmail", "sbin/pysendmaild", "bin/pysendmail")
 LINKS = ("lib/sendmail", "bin/mailq", "bin/newaliases")
 
 
@@ -150,7 +150,8 @@ def test_installing_needs_only_make_and_python_and_the_sources(tmp_path: pathlib
     for name in ("Makefile", "install.py"):
         shutil.copy(ROOT / name, tree)
     shutil.copytree(ROOT / "pysendmail", tree / "pysendmail", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(ROOT / "man", tree / "man")
+    for name in ("man", "systemd"):
+        shutil.copytree(ROOT / name, tree / name)
     for tool in ("make", "sh"):
         (tools / tool).symlink_to(str(shutil.which(tool)))
     before = snapshot(tree)

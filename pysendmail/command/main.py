@@ -13,9 +13,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pysendmail.options import Options
 
-_NOT_OFFERED = {"daemon": "a daemon (-bd, -bD, -bl)"}
-
-
 def run(name: bytes, arguments: list[bytes], stdin_open: bool, taken: "tuple[bytes, bool] | None" = None) -> int:
     """Do what the command line asks for and return the exit code.
 
@@ -53,6 +50,10 @@ class Call:
 
 def _dispatch(call: Call, options: "Options") -> int:
     mode = options.mode
+    if mode == "daemon":
+        from pysendmail.command import daemon
+
+        return daemon.run(options, call.program)
     if mode == "deliver" and not options.extract and not options.recipients:
         raise errors.UsageError("no recipients in the arguments (-t takes them from the header)")
     if options.config is None and call.taken is None and handover.socket_path(os.getuid()) is not None:
@@ -69,8 +70,6 @@ def _dispatch(call: Call, options: "Options") -> int:
         from pysendmail.command.smtp_stdio import serve
 
         return serve(options, call)
-    if mode in _NOT_OFFERED:
-        raise errors.Unavailable(f"{_NOT_OFFERED[mode]} is not offered by this release")
     from pysendmail.command import modes
 
     return modes.run(options, call.program)

@@ -60,6 +60,10 @@ def submit(options: "Options", call: "Call") -> int:
         from pysendmail.command import remote
 
         return remote.insist(call, copy.finish().chunks(), missing.failure)
+    if file.written is not None and file.written.agent and options.config is None:
+        from pysendmail.command import agent
+
+        agent.start_detached(file, caller)
     if report is None:
         if submission.background:
             from pysendmail.command.queue_run import leave_runner

@@ -27,16 +27,18 @@ class Daemon:
     """`listen` holds (address, port, optional): where `optional`, this machine may lack the address.
 
     `submission_socket` is a path, None for the usual one; `run_as` is (user, group), as names or numbers, the group None
-    for the user's own; `idle_exit` is in seconds, None for never; `callers` are the sections in their order.
+    for the user's own; `idle_exit` is in seconds, None for never; `agent` has sendmail start a user's own daemon;
+    `callers` are the sections in their order.
     """
 
-    __slots__ = ("_lines", "callers", "idle_exit", "listen", "received_user", "run_as", "submission_socket")
+    __slots__ = ("_lines", "agent", "callers", "idle_exit", "listen", "received_user", "run_as", "submission_socket")
 
     def __init__(self) -> None:
         self.listen: list[tuple[str, int, bool]] = []
         self.submission_socket: str | None = None
         self.run_as: tuple[str, str | None] | None = None
         self.idle_exit: float | None = None
+        self.agent = False
         self.received_user = False
         self.callers: list[Rule] = []
         self._lines: dict[str, int] = {}
@@ -146,6 +148,7 @@ DAEMON_WORDS: "dict[str, Callable[[str], object]]" = {
     "submission_socket": submission_socket,
     "run_as": run_as,
     "idle_exit": values.duration_or_off,
+    "agent": values.flag,
     "received_user": values.flag,
 }
 """The words that hold for the whole file, and how their values are read."""

@@ -101,4 +101,4 @@ WORDS: "dict[str, tuple[int, Callable[[str], object], object]]" = {
 }
 
 # Words for the whole file; config/daemon.py reads them, and is loaded where there are any.
-OF_THE_DAEMON = ("listen", "submission_socket", "run_as", "idle_exit", "received_user", "caller")
+OF_THE_DAEMON = ("listen", "submission_socket", "run_as", "idle_exit", "agent", "received_user", "caller")

@@ -41,6 +41,7 @@ def run(setup: "Setup") -> int:
     loop.watch(setup.news, hear)
     beat = 0.0
     code = 0
+    setup.alive()
     while not hall.ended:
         loop.turn(_TICK)
         if loop.now >= beat + _TICK:

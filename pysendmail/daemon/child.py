@@ -35,7 +35,7 @@ def live(role: str, run: "Run", setup: "Setup", found: "Configuration", user: "I
         _detach(setup, found.kept if role == "deliver" else -1)
         if role == "deliver":
             setup.file = found.with_secrets()
-            secrets.gather(setup.file, user.home if setup.agent else "")
+            secrets.gather(setup.file, found.home)
             found.close()
         else:
             os.environ.pop("CREDENTIALS_DIRECTORY", None)

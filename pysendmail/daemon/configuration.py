@@ -51,10 +51,11 @@ class Configuration:
         os.close(self.kept)
 
 
-def read(path: str, home: str, credentials: str = "") -> Configuration:
+def read(path: str, home: str, credentials: str = "", renewal: int = -1) -> Configuration:
     """Read and check the file; `credentials` is the folder of systemd's, whose files need no look at their rights.
 
-    Raises ConfigError, and TempFail where the system has not what it takes to read it.
+    What stands in `renewal`, a descriptor, is taken instead of the file unless it is empty. Raises ConfigError, and
+    TempFail where the system has not what it takes to read it.
     """
     kept = ours = theirs = -1
     try:
@@ -62,7 +63,7 @@ def read(path: str, home: str, credentials: str = "") -> Configuration:
         ours, theirs = os.pipe()
         pid = os.fork()
         if pid == 0:
-            _read_for_parent(path, home, credentials, kept, theirs)
+            _read_for_parent(path, home, credentials, renewal, kept, theirs)
         os.close(theirs)
         theirs = -1
         answer = _answer(ours, pid)
@@ -109,10 +110,10 @@ def _answer(fd: int, pid: int) -> bytes:
     return b"".join(parts)
 
 
-def _read_for_parent(path: str, home: str, credentials: str, kept: int, answer: int) -> None:
+def _read_for_parent(path: str, home: str, credentials: str, renewal: int, kept: int, answer: int) -> None:
     """Be the child that reads: answer and end."""
     try:
-        text = checked(path, home, credentials)
+        text = checked(path, home, credentials, renewal)
         _write(kept, text)
         reply = _READ + without_secrets(text)
     except errors.Failure as failure:
@@ -131,11 +132,13 @@ def _write(fd: int, data: bytes) -> None:
         data = data[os.write(fd, data) :]
 
 
-def checked(path: str, home: str, credentials: str) -> bytes:
+def checked(path: str, home: str, credentials: str, renewal: int = -1) -> bytes:
     """Return the text of the file, if all of it is good. Raises ConfigError."""
-    text, status = reader.read_regular(path, reader.FILE_LIMIT)
+    text, status = _renewed(renewal), None
+    if not text:
+        text, status = reader.read_regular(path, reader.FILE_LIMIT)
     file = reader.parse(text, reader.shown(path), home=home, msmtp=reader.is_msmtp(path))
-    if not (credentials and path.startswith(f"{credentials}/")):
+    if status is not None and not (credentials and path.startswith(f"{credentials}/")):
         reader.check_rights(file, status, os.geteuid())
     for section in file.accounts.values():
         account = accounts.Account(file, section)
@@ -146,6 +149,11 @@ def checked(path: str, home: str, credentials: str) -> bytes:
     if not file.accounts:
         raise errors.ConfigError("it has no account; host is the least it needs", file.place)
     return text
+
+
+def _renewed(fd: int) -> bytes:
+    """Return what root has written for the daemon since it started."""
+    return os.pread(fd, min(os.fstat(fd).st_size, reader.FILE_LIMIT), 0) if fd >= 0 else b""
 
 
 def without_secrets(text: bytes) -> bytes:

@@ -3,7 +3,7 @@
 from time import time
 
 from pysendmail.command.console import complain
-from pysendmail.daemon import configuration, listening, privileges
+from pysendmail.daemon import configuration, listening, privileges, renewal
 from pysendmail.daemon.setup import Setup
 from pysendmail.log import Log
 
@@ -38,7 +38,8 @@ class Ground:
     """All that outlives a child; `found` and `user` change when the configuration does."""
 
     __slots__ = (
-        "_listeners", "_log", "_passed", "_started", "_told", "_unwanted", "_wish", "found", "notifier", "queue", "user",
+        "_listeners", "_log", "_passed", "_renewal", "_started", "_told", "_unwanted", "_wish", "found", "notifier",
+        "queue", "user",
     )  # fmt: skip
 
     def __init__(self, wish: Wish, notifier: "Notifier", passed: "list[Listener]") -> None:
@@ -50,17 +51,19 @@ class Ground:
         self._told = 0.0
         self._started = time()
         self.notifier = notifier
+        by_manager = wish.credentials and wish.path.startswith(f"{wish.credentials}/")
+        self._renewal = renewal.offer() if by_manager else -1
         self.found = self._read()
         self._take(self.found)
 
     def _read(self) -> configuration.Configuration:
-        return configuration.read(self._wish.path, self._wish.home, self._wish.credentials)
+        return configuration.read(self._wish.path, self._wish.home, self._wish.credentials, self._renewal)
 
     def _take(self, found: configuration.Configuration) -> None:
         """Stand on this configuration from now on; if that fails nothing has changed. Raises Failure."""
         fresh: list[Listener] = []
         try:
-            user = privileges.identity(found.file)
+            user = privileges.identity(found.file, agent=self._wish.agent)
             account = found.account()
             queue = account.queue if account is not None and account.queue else self._wish.queue
             privileges.prepare_queue(queue, user)
@@ -76,17 +79,18 @@ class Ground:
         self._log = Log(account.syslog, account.logfile) if account is not None else Log()
 
     def _bind(self, found: configuration.Configuration) -> "tuple[list[Listener], list[Listener]]":
-        """Return those of our sockets that the configuration still wants, and new ones for what is missing."""
-        if self._passed:
-            return self._passed, []
+        """Return those of our sockets that the configuration still wants, and new ones for what is missing.
+
+        What the service manager has passed on stays, and takes the place of the submission socket.
+        """
         path = found.file.daemon.submission_socket or self._wish.socket
         ports = found.file.daemon.listen
         wanted: list[Address] = [path, *[(address, port) for address, port, _ in ports]]
         kept = [one for one in [*self._listeners, *self._unwanted] if one.address in wanted]
-        have = [one.address for one in kept]
+        have = [one.address for one in [*self._passed, *kept]]
         fresh: list[Listener] = []
         try:
-            if path not in have:
+            if path not in have and not any(one.kind == listening.FRAMES for one in self._passed):
                 fresh.append(listening.bind_name(path, 0o600 if self._wish.agent else 0o666))
             for address, port, optional in ports:
                 if (address, port) not in have:
@@ -116,10 +120,8 @@ class Ground:
     def close_unless_waiting(self) -> bool:
         """Take the sockets' names away, unless somebody has just come; tell whether that was done.
 
-        Where the service manager holds the sockets it starts the daemon again for whoever comes now.
+        Whoever comes to a socket of the service manager starts the daemon again.
         """
-        if self._passed:
-            return True
         if any(one.waiting() for one in self._listeners):
             return False
         for one in self._listeners:
@@ -143,12 +145,12 @@ class Ground:
 
     def sockets(self) -> list[tuple[str, int]]:
         """Return the sockets, each with what is spoken there."""
-        return [(one.kind, one.fd) for one in self._listeners]
+        return [(one.kind, one.fd) for one in [*self._passed, *self._listeners]]
 
     def status(self) -> str:
         """Return what the service manager is to show."""
-        where = [_shown(one.address) for one in self._listeners if one.address is not None]
-        return f"Serving {', '.join(where)}" if where else "Serving the sockets of the service manager"
+        where = [_shown(one.address) for one in [*self._passed, *self._listeners] if one.address is not None]
+        return f"Serving {', '.join(where)}" if where else "Serving the socket of the service manager"
 
     def watchdog(self, now: float) -> None:
         """Tell the service manager that all is well, as often as it wants to hear that."""

@@ -21,7 +21,6 @@ FRAMES, SMTP = "frames", "smtp"
 _BACKLOG = 1024  # the system's limit (somaxconn) may be lower
 _FIRST_PASSED = 3
 _LOCK_TRIES = 500
-_KINDS = {"submit": FRAMES, "smtp": SMTP}
 
 
 class Listener:
@@ -80,7 +79,7 @@ class Listener:
 
 
 def take_over(environ: "MutableMapping[str, str]") -> list[Listener]:
-    """Return the sockets that the service manager has passed on: by their names `submit` and `smtp`, else by family.
+    """Return the sockets that the service manager has passed on: for SMTP if they are TCP or named `smtp`, else for frames.
 
     Raises ConfigError for what is no listening stream socket.
     """
@@ -90,18 +89,16 @@ def take_over(environ: "MutableMapping[str, str]") -> list[Listener]:
     named = names.split(":")
     found = []
     for index in range(int(count)):
-        fd = _FIRST_PASSED + index
-        name = named[index] if index < len(named) else ""
-        os.set_inheritable(fd, False)
-        found.append(Listener(_kind(fd, name), None, fd))
+        found.append(_passed(_FIRST_PASSED + index, named[index] if index < len(named) else ""))
     return found
 
 
-def _kind(fd: int, name: str) -> str:
-    """Tell what is spoken on a socket that was passed on."""
+def _passed(fd: int, name: str) -> Listener:
+    """Look at a socket that was passed on. Its name in the file system is not ours."""
     try:
+        os.set_inheritable(fd, False)
         sock = _socket.socket(fileno=fd)
-        family, kind = sock.family, sock.type
+        family, kind, address = sock.family, sock.type, sock.getsockname()
         listens = sock.getsockopt(_socket.SOL_SOCKET, _socket.SO_ACCEPTCONN)
         sock.detach()
     except OSError as error:
@@ -109,7 +106,8 @@ def _kind(fd: int, name: str) -> str:
     if kind != _socket.SOCK_STREAM or not listens:
         raise errors.ConfigError(f"the socket {fd} of the service manager does not listen for streams (Accept=no?)")
     os.set_blocking(fd, False)
-    return _KINDS.get(name, FRAMES if family == _socket.AF_UNIX else SMTP)
+    tcp = family != _socket.AF_UNIX
+    return Listener(SMTP if tcp or name == SMTP else FRAMES, address[:2] if tcp else None, fd)
 
 
 def bind_name(path: str, mode: int) -> Listener:

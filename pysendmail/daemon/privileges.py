@@ -44,13 +44,13 @@ class Identity:
         return self.login or f"uid {self.uid}"
 
 
-def identity(file: "File") -> Identity:
-    """Return who the children are to be: the user `run_as` if we are root, else who we are.
+def identity(file: "File", *, agent: bool) -> Identity:
+    """Return who the children are to be: the user `run_as` if we are root and no user's own agent, else who we are.
 
     Raises ConfigError if there is no such user or group, or if only root could become him.
     """
     me = os.geteuid()
-    if me and file.daemon.run_as is None:
+    if agent or (me and file.daemon.run_as is None):
         return _user(str(me), None) or Identity(me, os.getegid())
     place = file.at(file.daemon.line_of("run_as"))
     login, group = file.daemon.run_as or (_USER, None)

@@ -88,11 +88,6 @@ def test_what_is_not_understood_is_named_and_sends_nothing(caller: Caller, case:
     assert named in caller.refuse(64, *arguments.split(" "))
 
 
-@pytest.mark.parametrize("mode", ["-bd", "-bD", "-bl", "-bd -q30m"])
-def test_a_mode_of_a_later_release_says_so(caller: Caller, mode: str) -> None:
-    assert "not offered" in caller.refuse(69, *mode.split())
-
-
 @pytest.mark.parametrize("octet", [1, 9 + 1, 13, 27, 31, 127])
 def test_a_control_character_in_any_argument_sends_nothing(caller: Caller, octet: int) -> None:
     bad = f"x{chr(octet)}y"

@@ -45,6 +45,10 @@ def run(arguments: list[str]) -> int:
         from pysendmail.command.admin import explain
 
         return explain.run(asked, arguments)
+    if asked.program == "agent":
+        from pysendmail.command import agent
+
+        return agent.run(asked)
     if asked.program == "log":
         return _journey(asked, arguments)
     if asked.program == "status":
@@ -118,6 +122,7 @@ def parse(arguments: list[str]) -> "Namespace":
 def _parser() -> "ArgumentParser":
     from argparse import ArgumentParser
 
+    from pysendmail.command import agent
     from pysendmail.command.admin import explain, journey, metrics, queue, status
 
     parser = ArgumentParser(prog="pysendmail", description="Look after the sendmail command of pysendmail.")
@@ -131,6 +136,7 @@ def _parser() -> "ArgumentParser":
     check.add_argument("-C", "--config", metavar="FILE", help="this configuration file")
     check.add_argument("-a", "--account", metavar="NAME", help="this account, not the default")
     check.add_argument("-v", "--verbose", action="store_true", help="show the dialogue, secrets masked")
+    agent.add_parser(commands)
     explain.add_parser(commands)
     queue.add_parser(commands)
     journey.add_parser(commands)
