@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from pysendmail.daemon.setup import Setup
     from pysendmail.queue.settings import Routes
 
-_PATIENCE = 20.0  # seconds to wait for the queue; who does not say for a minute that he is alive is killed
+_PATIENCE = 20.0  # seconds to wait for the queue
+_SHORT_PATIENCE = 5.0  # those of the main thread, which says every ten seconds that it is alive
 _SWITCH = 0.001  # seconds that one thread may keep the others from running
 
 
@@ -46,10 +47,12 @@ def run(setup: "Setup") -> int:
 def _serve(setup: "Setup") -> None:
     account = _default(setup.file)
     store = SqliteStore(setup.queue, patience=_PATIENCE)
+    eyes = SqliteStore(setup.queue, patience=_SHORT_PATIENCE)
     try:
         service = Service(
             store,
             ways(setup.file, setup.config, agent=setup.agent),
+            eyes=eyes,
             wake=setup.wake,
             tell=lambda: _tell(setup.news),
             alive=setup.alive,
@@ -58,6 +61,7 @@ def _serve(setup: "Setup") -> None:
         )
         service.run()
     finally:
+        eyes.close()
         store.close()
 
 

@@ -56,6 +56,9 @@ class Courier:
                     self._lane.put_back(item)
                     self._unopened(failure)
                     break
+                if self._round.ending:  # connecting may have taken longer than the lease lasts
+                    self._lane.put_back(item)
+                    break
                 self._carry(item)
             self._park()
         except Unrecorded as unrecorded:

@@ -3,6 +3,7 @@
 from _thread import allocate_lock
 
 from pysendmail.queue.pace import Pace
+from pysendmail.queue.schedule import Schedule
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,16 +39,18 @@ class Known:
 class Directory:
     """The ways of all lanes, as `routes` finds them. It may be used from any thread.
 
-    `gone` is told the account and configuration whose way has changed or is refused.
+    `gone` is told the account and configuration whose way has changed or is refused. `horizon` is the longest pause that
+    any of them knows.
     """
 
-    __slots__ = ("_gone", "_known", "_lock", "_routes")
+    __slots__ = ("_gone", "_known", "_lock", "_routes", "horizon")
 
     def __init__(self, routes: "Routes", gone: "Callable[[Key], object]" = lambda key: None) -> None:
         self._routes = routes
         self._gone = gone
         self._lock = allocate_lock()
         self._known: dict[Key, Known] = {}
+        self.horizon = Schedule().longest
 
     def find(self, account: str, config: str) -> Known:
         """Return the way of an account and configuration. Raises ConfigError or NoPermission if there is none."""
@@ -57,6 +60,7 @@ class Directory:
         if known is not None and not known.way.stale():
             return known
         way = self._routes(account, config)
+        self.horizon = max(self.horizon, way.settings.schedule.longest)
         rate = way.settings.rate
         pace = known.pace if known is not None else None
         if rate is None:

@@ -12,9 +12,8 @@ from pysendmail.log import printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
-    from pysendmail.queue.lane import Lane
     from pysendmail.queue.report import RoundReport
     from pysendmail.queue.store import Store
 
@@ -37,9 +36,9 @@ class Figures:
         self._next = 0.0
         self._waiting = False
 
-    def show(self, report: "RoundReport", lanes: "Iterable[Lane]", parked: int, now: float) -> None:
-        """Publish what has changed; `now` is monotonic."""
-        figures = self._gather(report, list(lanes), parked)
+    def show(self, report: "RoundReport", lanes: int, busy: int, idle: int, now: float) -> None:
+        """Publish what has changed: lanes and connections are given as their numbers; `now` is monotonic."""
+        figures = self._gather(report, lanes, busy, idle)
         self._waiting = figures != self._shown
         if not self._waiting or now < self._next:
             return
@@ -62,12 +61,12 @@ class Figures:
         except errors.Failure:
             pass  # they are old, which their time tells
 
-    def _gather(self, report: "RoundReport", lanes: "list[Lane]", parked: int) -> dict[str, str]:
+    def _gather(self, report: "RoundReport", lanes: int, busy: int, idle: int) -> dict[str, str]:
         figures = {name: str(getattr(report, name)) for name in _COUNTED}
         figures["started"] = self._started
-        figures["lanes"] = str(len(lanes))
-        figures["idle"] = str(parked)
-        figures["connections"] = str(parked + sum([lane.sessions for lane in lanes]))
+        figures["lanes"] = str(lanes)
+        figures["idle"] = str(idle)
+        figures["connections"] = str(busy + idle)
         for trouble in report.troubles[-_TROUBLES:]:
             name = f"trouble\t{printable(trouble.account)}\t{printable(trouble.config)}"
             figures[name] = f"{trouble.until:.0f} {printable(str(trouble.failure))}"

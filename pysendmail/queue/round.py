@@ -66,6 +66,7 @@ class Round:
         self._ledger = Ledger(store, owner, self.sleep)
         self._lock = allocate_lock()
         self._log_lock = allocate_lock()
+        self.failure: errors.Failure | None = None
         self._stopped = False
         self._lease_end = monotonic() + LEASE
 
@@ -89,6 +90,7 @@ class Round:
         """End the round because the queue itself is in trouble."""
         if self.report.failure is None:
             self.report.failure = failure
+        self.failure = self.failure or failure
         self._stopped = True
 
     def sleep(self, seconds: float) -> None:

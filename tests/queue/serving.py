@@ -15,6 +15,7 @@ from pysendmail.queue.service import Service
 from pysendmail.queue.settings import Settings, Way
 from pysendmail.queue.store import Store
 from pysendmail.smtp.sasl import Credentials
+from tests.crowd import Crowd
 from tests.delivery import memory
 from tests.queue import stores
 from tests.queue.running import KeptLog
@@ -122,3 +123,17 @@ def end(shop: Shop) -> None:
     os.close(shop.reader)
     with contextlib.suppress(OSError):
         os.close(shop.writer)
+
+
+def names(server: Crowd) -> list[str]:
+    """Give everybody for whom a message was taken."""
+    return [recipient for delivery in server.deliveries for recipient in delivery.recipients]
+
+
+def verbs(server: Crowd) -> list[str]:
+    return [command.split(" ")[0] for command in server.commands]
+
+
+def closed(shop: Shop) -> bool:
+    """Tell whether a lane is closed."""
+    return any([lane.until > 0 for lane in shop.store.lanes()])
