@@ -39,6 +39,8 @@ _CONTEST = 2.0  # seconds for which the short ones last
 _PLAIN = b"/-_.0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _CHECKPOINT = 1000  # pages in the log after which a commit brings them into the file
 _LOG_LIMIT = 16 << 20  # octets of the log that stay allocated after a large message
+# With a damaged file Python's module also fails in decoding texts and messages.
+_ERRORS = (sqlite.Error, MemoryError, UnicodeError)
 _SETTINGS = (
     "PRAGMA synchronous = FULL",
     f"PRAGMA wal_autocheckpoint = {_CHECKPOINT}",
@@ -78,7 +80,7 @@ class Database:
             repairs = () if users else _look(path)
             try:
                 self._db: Connection | None = self._connect(repairs)
-            except sqlite.Error as error:
+            except _ERRORS as error:
                 raise trouble.translate(error, path, patience) from error
             _open[self._file] = (pid, users + 1)
 
@@ -131,7 +133,7 @@ class Database:
                     if trouble.code(error) not in (trouble.IOERR, trouble.CORRUPT):
                         raise
                 return db.execute(sql, parameters).fetchall()  # a disk may fail once
-            except (sqlite.Error, MemoryError) as error:
+            except _ERRORS as error:
                 raise trouble.translate(error, self.path, self.patience) from error
 
     def write(self, work: "Callable[[Connection], T]", *, durable: bool = True, reserve: bool = False) -> "T":
@@ -145,7 +147,7 @@ class Database:
             for attempt in range(3):
                 try:
                     return self._transact(db, work, durable)
-                except (sqlite.Error, MemoryError) as error:
+                except _ERRORS as error:
                     if attempt == 2 or not self._mend(db, trouble.code(error), attempt, reserve):
                         raise trouble.translate(error, self.path, self.patience) from error
         raise AssertionError("not reached")

@@ -77,6 +77,8 @@ def _messages(database: "Database") -> "Iterator[Problem]":
 def _faults_of_message(database: "Database", row: "tuple[Any, ...]") -> "Iterator[str]":
     if not rows.message_is_sound(row):
         yield "its envelope was changed (a checksum is wrong)"
+        if not all([isinstance(size, int) for size in row[7:9]]):
+            return
     header, total = row[7], row[7] + row[8]
     number = size = 0
     while size < total or not number:

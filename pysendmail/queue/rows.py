@@ -1,8 +1,9 @@
 """Read messages and recipients out of a queue file: the columns, the conditions of a selection, the list."""
 
-from pysendmail.queue import schema
+from pysendmail.queue import schema, trouble
 from pysendmail.queue.sqlite import seal_message
 from pysendmail.queue.states import ACTIVE, CODES, DONE, FAILED, HELD, STATES, WAITING
+from pysendmail.queue.store import Malformed
 from pysendmail.queue.values import Counts, Item, Message, Recipient, Select
 
 TYPE_CHECKING = False
@@ -32,13 +33,16 @@ _WAITING = len(WAITING)
 
 
 def message(row: "tuple[Any, ...]") -> Message:
-    """Make a message of its columns."""
-    flags = row[9]
-    return Message(
-        row[0], row[1], row[2], row[3], _text(row[4]), _text(row[5]), row[6], row[7], row[8],
-        bool(flags & schema.EIGHT_BIT), bool(flags & schema.NUL), bool(flags & schema.LONG_LINE), row[10], row[11], row[12],
-        bool(flags & schema.BOUNCE), bool(flags & schema.AWAITED),
-    )  # fmt: skip
+    """Make a message of its columns. Raises Malformed for what cannot be columns of one."""
+    try:
+        flags = row[9]
+        return Message(
+            row[0], row[1], row[2], row[3], _text(row[4]), _text(row[5]), row[6], row[7], row[8],
+            bool(flags & schema.EIGHT_BIT), bool(flags & schema.NUL), bool(flags & schema.LONG_LINE), row[10], row[11],
+            row[12], bool(flags & schema.BOUNCE), bool(flags & schema.AWAITED),
+        )  # fmt: skip
+    except (TypeError, AttributeError) as error:
+        raise senseless(row[0]) from error
 
 
 def message_is_sound(row: "tuple[Any, ...]") -> bool:
@@ -50,11 +54,19 @@ def message_is_sound(row: "tuple[Any, ...]") -> bool:
 
 
 def recipient(row: "tuple[Any, ...]", owners: "dict[int, str]") -> Recipient:
-    """Make a recipient of his columns."""
-    return Recipient(
-        row[0], row[1], row[2], row[3], row[4], _NAMES[row[5]], _NAMES[row[6]], row[7], row[8], bool(row[9]), row[10],
-        row[11], row[12], row[13], row[14], row[15], owners.get(row[16], "") if row[16] else "", row[17],
-    )  # fmt: skip
+    """Make a recipient of his columns. Raises Malformed for what cannot be columns of one."""
+    try:
+        return Recipient(
+            row[0], row[1], row[2], row[3], row[4], _NAMES[row[5]], _NAMES[row[6]], row[7], row[8], bool(row[9]), row[10],
+            row[11], row[12], row[13], row[14], row[15], owners.get(row[16], "") if row[16] else "", row[17],
+        )  # fmt: skip
+    except (TypeError, IndexError) as error:
+        raise senseless(row[0]) from error
+
+
+def senseless(number: object) -> Malformed:
+    """Return the failure of rows that make no sense; `number` is that of the message."""
+    return Malformed(f"the queue file is damaged (message {number!r} makes no sense in it); {trouble.CHECK}")
 
 
 def recipient_is_sound(row: "tuple[Any, ...]") -> bool:
@@ -200,6 +212,8 @@ def counts(database: "Database", uid: int | None = None) -> Counts:
     messages, octets, oldest = database.read(sql + condition, parameters)[0]
     states = dict.fromkeys(STATES, 0)
     for state, number in database.read(f"SELECT r.state, count(*) FROM {source}{condition} GROUP BY r.state", parameters):
+        if not isinstance(state, int) or not 0 < state < len(_NAMES):
+            raise Malformed(f"the queue file is damaged (a state is {state!r}); {trouble.CHECK}", database.path)
         states[_NAMES[state]] = number
     return Counts(messages, octets, oldest, states)
 

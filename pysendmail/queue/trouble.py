@@ -38,7 +38,7 @@ def translate(error: Exception, path: str, waited: float) -> errors.Failure:
         return disk_full(path)
     if number in (BUSY, LOCKED, PROTOCOL):
         return errors.TempFail(f"another process has kept the queue locked for {waited:.0f} seconds", path)
-    if number in (CORRUPT, NOTADB):
+    if number in (CORRUPT, NOTADB) or isinstance(error, UnicodeError) or name == "SQLITE_ERROR" or _is_undecodable(error):
         return Malformed(f"the queue file is damaged ({error}); {CHECK}", path)
     if number == READONLY:
         return errors.TempFail("the queue cannot be written (read-only file, folder or file system)", path)
@@ -51,6 +51,11 @@ def translate(error: Exception, path: str, waited: float) -> errors.Failure:
     if number == NOMEM or isinstance(error, MemoryError):
         return errors.TempFail("out of memory", path)
     return errors.SoftwareError(f"the queue's database refused a command ({name}: {error})", path)
+
+
+def _is_undecodable(error: Exception) -> bool:
+    """Tell whether Python's module could make nothing of what the file gave, which SQLite has no code for."""
+    return not hasattr(error, "sqlite_errorcode") and type(error).__name__ in ("OperationalError", "DataError")
 
 
 def from_system(error: OSError, path: str, what: str) -> errors.Failure:

@@ -2,14 +2,16 @@
 
 import os
 import pathlib
+import random
+from collections.abc import Callable
 
 import pytest
 
 from pysendmail import errors
 from pysendmail.queue.sqlite import SqliteStore
 from pysendmail.queue.store import Damaged
-from pysendmail.queue.values import QueuedRecipient
-from tests.queue.stores import claim, entry, text
+from pysendmail.queue.values import QueuedRecipient, Select
+from tests.queue.stores import NOW, claim, entry, results, text
 
 
 @pytest.mark.parametrize("keep", [100, 4096, 20_000, -4096, -1])
@@ -123,3 +125,69 @@ def test_parts_that_changed_places_are_found(used: str) -> None:
         with pytest.raises(Damaged):
             store.open(message)
     store.close()
+
+
+def _damage(path: str, chance: random.Random) -> None:
+    """Change some octets of the file, in its first pages rather than elsewhere: these hold all but the texts."""
+    data = bytearray(pathlib.Path(path).read_bytes())
+    for _ in range(chance.choice([1, 1, 1, 5, 50])):
+        at = chance.randrange(100, min(len(data), 90_000) if chance.random() < 0.7 else len(data))
+        how = chance.choice(["flip", "nought", "ones", "other"])
+        if how == "flip":
+            data[at] ^= 1 << chance.randrange(8)
+        else:
+            data[at : at + 4] = {"nought": bytes(4), "ones": b"\xff" * 4, "other": chance.randbytes(4)}[how]
+    pathlib.Path(path).write_bytes(data)
+
+
+def _work(store: SqliteStore) -> None:
+    """Run through all messages."""
+    owner = store.enroll()
+    items = claim(store, owner, limit=100, due_only=False)
+    for item in items:
+        try:
+            assert text(store, item)
+        except errors.TempFail:
+            pass  # held or put off
+    store.finish(owner, results(items))
+    claim(store, owner, limit=100)
+    store.release(owner)
+
+
+USES: list[Callable[[SqliteStore], object]] = [
+    lambda store: list(store.check()),
+    lambda store: list(store.listing()),
+    SqliteStore.counts,
+    SqliteStore.lanes,
+    lambda store: store.next_due(NOW),
+    lambda store: store.add(entry()),
+    _work,
+    lambda store: store.retry(Select(), NOW),
+    lambda store: store.hold(Select()),
+    lambda store: store.expire(NOW, 1.0),
+    lambda store: store.remove(Select(), NOW),
+]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_whatever_is_in_the_file_every_use_ends_well_or_with_a_line(path: str, seed: int) -> None:
+    store = SqliteStore(path)
+    store.add_many([entry(b"a@x", b"b@x", data=b"line\n" * (9000 if number % 3 else 5)) for number in range(12)])
+    store.close()
+    good = pathlib.Path(path).read_bytes()
+    chance = random.Random(seed)  # noqa: S311
+    for _ in range(15):
+        for companion in ("-wal", "-shm"):
+            pathlib.Path(path + companion).unlink(missing_ok=True)
+        pathlib.Path(path).write_bytes(good)
+        _damage(path, chance)
+        try:
+            store = SqliteStore(path, patience=1.0)
+        except (errors.TempFail, errors.ConfigError):
+            continue
+        for use in USES:
+            try:
+                use(store)
+            except errors.TempFail as failure:
+                assert "\n" not in str(failure)
+        store.close()

@@ -23,6 +23,11 @@ def main() -> None:
     except KeyboardInterrupt:
         complain("pysendmail", "interrupted")
         code = errors.TempFail.exit_code
+    except Exception as error:
+        from pysendmail.queue.round import internal
+
+        complain("pysendmail", str(internal(error)))
+        code = errors.SoftwareError.exit_code
     sys.stdout.flush()
     os._exit(code)
 
