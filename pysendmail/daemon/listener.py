@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from pysendmail.daemon.hall import Hall
     from pysendmail.smtp.receiver import Envelope, Rcpt
 
-_READ = 1 << 18
+_READ = 1 << 17
+_TURNS = 2  # blocks of answers that one client gets before others have their turn
 _RECIPIENTS = {True: 10_000, False: 50_000}  # where line ends are strict, and where not
 _OF_ONE = 400  # octets that a recipient takes besides his address
 _PATIENCE = 300.0  # seconds for a command, or for a message to go on (RFC 5321 section 4.5.3.2.7)
@@ -187,7 +188,8 @@ class Peer:
             if self._session.given is None:
                 break
             self._submit()
-        if self._server.closing and not self._out and not self._closing:
+        unsaid = bool(self._out) or self._server.unfinished
+        if self._server.closing and not unsaid and not self._closing:
             self._closing = True
             self.last = self._hall.loop.now
             try:
@@ -195,7 +197,7 @@ class Peer:
             except OSError:
                 self.close()
                 return
-        wanted = (WRITE if self._out else 0) | (READ if self._closing or self._server.wants_input else 0)
+        wanted = (WRITE if unsaid else 0) | (READ if self._closing or self._server.wants_input else 0)
         if wanted != self._watched:
             self._watched = wanted
             self._hall.loop.change(self.fd, wanted)
@@ -203,7 +205,7 @@ class Peer:
     def _flush(self) -> bool:
         """Send what the client takes; False says that he is gone."""
         try:
-            while True:
+            for _ in range(_TURNS):
                 self._out = self._out or self._server.output()
                 if not self._out:
                     break

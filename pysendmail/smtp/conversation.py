@@ -69,6 +69,11 @@ class Conversation:
         return self._starved and not (self.closing or self._out or self._waits)
 
     @property
+    def unfinished(self) -> bool:
+        """Whether `output` has more to say than it said last, or is going to look at more of what came."""
+        return bool(self._out) or not (self._starved or self.closing or self._waits)
+
+    @property
     def _waits(self) -> bool:
         return self._step == self._wait
 

@@ -380,11 +380,14 @@ def test_smtplib_hears_a_refusal_as_an_exception(caller: Caller) -> None:
         client.quit()
 
 
-def test_a_password_that_cannot_be_had_is_told_and_may_be_there_later(caller: Caller) -> None:
-    with dialogue(caller, words={"user": "ann", "auth_without_tls": "on", "passwordeval": "exit 3"}) as one:
+@pytest.mark.parametrize(
+    ("words", "code"), [({"passwordeval": "exit 3"}, "451 4.4.0 "), ({"password": ""}, "451 4.3.5 ")]
+)
+def test_a_password_that_cannot_be_had_is_told_and_may_be_there_later(caller: Caller, words: dict[str, str], code: str) -> None:
+    with dialogue(caller, words={"user": "ann", "auth_without_tls": "on", **words}) as one:
         one.say("HELO me")
         said = one.send(HEADER + b"\r\nt\r\n")
-        assert said.startswith("451 4.3.5 ") and "passwordeval" in said, said
+        assert said.startswith(code) and "password" in said, said
         assert one.say("QUIT")[:3] == "221"
         assert one.end() == (0, b"")
     assert caller.server.connections == 0
