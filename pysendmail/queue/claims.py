@@ -11,7 +11,7 @@ from pysendmail import errors
 from pysendmail.queue import leases, room, rows, schema
 from pysendmail.queue.sqlite import REPLY_LIMIT, insert
 from pysendmail.queue.states import ACTIVE, CODES, FAILED, HELD, REMOVED, RESULTS, SENT, UNCERTAIN, WAITING
-from pysendmail.queue.store import LeaseLost
+from pysendmail.queue.store import LeaseLost, Malformed
 from pysendmail.queue.values import Item, Recipient, Result
 
 TYPE_CHECKING = False
@@ -102,17 +102,25 @@ class Claims:
     def finish(self, owner: str, results: list[Result], notices: "list[Notice]") -> list[tuple[int, int]]:
         number = self._number(owner)
 
-        def work(db: "Connection") -> list[tuple[int, int]]:
+        def work(db: "Connection", *, tidily: bool = True) -> list[tuple[int, int]]:
             accepted = [(r.message, r.number) for r in results if _report(db, number, r)]
             for notice in notices:
                 notice.entered = set(notice.about) <= set(accepted) and not _is_told_otherwise(db, notice)
                 if notice.entered:
                     insert(db, notice.entry)
-            for message in {message for message, _ in accepted}:
-                drop_if_done(db, message)
+            if tidily:
+                for message in {message for message, _ in accepted}:
+                    drop_if_done(db, message)
             return accepted
 
-        return self._database.write(work, reserve=True) if results else []
+        if not results:
+            return []
+        try:
+            return self._database.write(work, reserve=True)
+        except Malformed:
+            # What was delivered must be noted, or it would be delivered in each round, even if the file is so damaged
+            # that nothing can be deleted from it.
+            return self._database.write(lambda db: work(db, tidily=False), reserve=True)
 
     def extend(self, owner: str, lease: float) -> bool:
         number = self._number(owner)

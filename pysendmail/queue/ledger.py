@@ -11,6 +11,7 @@ from _thread import allocate_lock
 
 from pysendmail import errors
 from pysendmail.queue.states import DEFERRED, FAILED
+from pysendmail.queue.store import Malformed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ class Ledger:
         for pause in (0.0, *_PAUSES):
             self._sleep(pause)
             page.failure = self._failure_of(page)
-            if page.failure is None or isinstance(page.failure, errors.SoftwareError):
+            if page.failure is None or isinstance(page.failure, errors.SoftwareError | Malformed):
                 break
         if page.failure is not None:
             done = _Page([result for result in page.results if result.state not in (FAILED, DEFERRED)], [])

@@ -191,3 +191,22 @@ def test_whatever_is_in_the_file_every_use_ends_well_or_with_a_line(path: str, s
             except errors.TempFail as failure:
                 assert "\n" not in str(failure)
         store.close()
+
+
+def test_what_was_delivered_is_noted_although_nothing_can_be_deleted(used: str) -> None:
+    """Its list of free pages leads nowhere; without a note the message would be delivered in every round."""
+    store = SqliteStore(used)
+    store.add(entry(qid="BIG", data=b"line\n" * 20_000))
+    store.close()
+    data = bytearray(pathlib.Path(used).read_bytes())
+    data[32:40] = (1 << 24).to_bytes(4, "big") + (1).to_bytes(4, "big")
+    pathlib.Path(used).write_bytes(data)
+    store = SqliteStore(used)
+    owner = store.enroll()
+    items = claim(store, owner)
+    assert [item.message.qid for item in items] == ["KEPT", "BIG"]
+    assert len(store.finish(owner, results(items))) == 2
+    store.release(owner)
+    assert claim(store, store.enroll()) == [] and list(store.listing()) == []
+    assert any(["freelist" in str(problem).lower() for problem in store.check()])
+    store.close()
