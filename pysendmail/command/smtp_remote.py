@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _PIECE = 65536
 _PATIENCE = 75.0  # seconds for the daemon to greet us, or to take what we have for it
+_SILENCE = 3600.0  # seconds; the daemon ends a silent session long before, and an answer comes sooner as well
 _ANSWER = 30.0  # seconds for the client to take an answer
 _RETURNS = 5.0  # seconds in which a daemon that is being restarted is back
 _LOOK = 0.1
@@ -81,7 +82,9 @@ def _carry(daemon: "_socket.socket", line: Line, program: str) -> int:
         if not (waiting or ended):
             poll.register(line.source, select.POLLIN)
         with Waiting():
-            ready = dict(poll.poll())
+            ready = dict(poll.poll(_SILENCE * 1000))
+        if not ready:
+            raise errors.TempFail("neither the client nor the daemon says anything")
         events = ready.get(daemon.fileno(), 0)
         if events & ~select.POLLOUT:
             said = daemon.recv(_PIECE)

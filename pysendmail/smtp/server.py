@@ -31,10 +31,12 @@ if TYPE_CHECKING:
 LINE_LIMIT = 2048  # octets of a command with its line end
 LOGIN_LIMIT = 12288  # octets of a line within AUTH (RFC 4954 section 4)
 _PIECE = 65536  # octets of a message that are looked at in one step
-_OVERSHOOT = 1000  # recipients too many that are refused one by one before it counts as a mistake
+_OVERSHOOT = 1000  # recipients that may be refused in one transaction before each of them is a mistake
 # What a browser says that some web page has sent here.
 _HTTP = (b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"PATCH", b"TRACE", b"CONNECT", b"PRI", b"HOST:")
 _OK = Answer(250, "2.0.0", "Ok")
+_TAKEN = Answer(250, "2.1.5", "Ok")
+_FULL = Answer(452, "4.5.3", "too many recipients; send the message to these first")
 
 
 class Limits:
@@ -221,13 +223,12 @@ class Server(Conversation):
             self._set_parameter(envelope, key, value)
         self._need_utf8(envelope, sender.address if sender is not None else b"")
         limit = self._limits.size
-        if limit and envelope.size > limit:
-            self._say(_too_large(limit))
-            return
-        refusal = self._receiver.mail(envelope)
+        refusal = _too_large(limit) if limit and envelope.size > limit else self._receiver.mail(envelope)
         if refusal is None:
             self._envelope = envelope
             self._refused_recipients = 0
+        else:
+            self._pass_time()
         self._say(refusal or Answer(250, "2.1.0", "Ok"))
 
     def _set_parameter(self, envelope: Envelope, key: bytes, value: bytes) -> None:
@@ -260,16 +261,15 @@ class Server(Conversation):
             else:
                 raise _unknown(key)
         self._need_utf8(envelope, mailbox.address)
-        if len(envelope.recipients) >= self._limits.recipients:
-            self._refused_recipients += 1
-            if self._refused_recipients > _OVERSHOOT:
-                raise Refused(452, "4.5.3", "too many recipients")
-            self._say(Answer(452, "4.5.3", "too many recipients; send the message to these first"))
-            return
-        refusal = self._receiver.rcpt(envelope, recipient)
+        refusal = _FULL if len(envelope.recipients) >= self._limits.recipients else self._receiver.rcpt(envelope, recipient)
         if refusal is None:
             envelope.recipients.append(recipient)
-        self._say(refusal or Answer(250, "2.1.5", "Ok"))
+            self._say(_TAKEN)
+            return
+        self._refused_recipients += 1
+        if self._refused_recipients > _OVERSHOOT:
+            self._count_mistake()
+        self._say(refusal)
 
     def _need_utf8(self, envelope: Envelope, address: bytes) -> None:
         if self._strict and not envelope.utf8 and not address.isascii():

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pysendmail.smtp.answer import Answer
 from pysendmail.smtp.server import LINE_LIMIT, Limits, Server
 from tests.smtp.serving import OK, Recorder, codes, drain, serve, talk
 
@@ -137,6 +138,16 @@ def test_a_storm_of_idle_commands_is_ended(storm: bytes) -> None:
     server, _ = serve()
     said = codes(talk(server, storm * 2000))
     assert (len(said), said[-1], server.closing) == (1001, 421, True)
+
+
+def test_a_storm_of_refused_senders_or_recipients_is_ended() -> None:
+    recorder = Recorder()
+    server, _ = serve(recorder, limits=Limits(size=10))
+    assert codes(talk(server, b"MAIL FROM:<s@x> SIZE=11\r\n" * 2000))[-1] == 421
+    server, _ = serve(recorder)
+    recorder.refuse_rcpt = {b"r@y": Answer(550, "5.1.1", "nobody")}
+    said = codes(talk(server, b"MAIL FROM:<s@x>\r\n" + b"RCPT TO:<r@y>\r\n" * 2000))
+    assert said == [250] + [550] * 1020 + [421]
 
 
 def test_messages_that_are_refused_again_and_again_are_a_storm_too() -> None:
