@@ -175,3 +175,15 @@ def test_the_file_is_as_it_was_designed(path: str) -> None:
     }  # fmt: skip
     assert {name: store._database.read(f"PRAGMA {name}")[0][0] for name in pragmas} == pragmas
     store.close()
+
+
+def test_a_claim_of_one_lane_looks_at_the_recipients_of_that_lane_only(watched) -> None:
+    store, commands = watched
+    for number in range(5):
+        store.add(entry(account=f"other{number}"))
+    owner = store.enroll()
+    commands.clear()
+    assert len(claim(store, owner, select=Select(account="a", config=""))) == 1
+    looks = [command for command in commands if re.search(r"FROM recipient r.* AND r.due", command) and "ORDER BY" in command]
+    by_lane = [command for command in looks if "r.lane = " in command]
+    assert len(by_lane) == 2 and not any("JOIN" in command for command in looks)
