@@ -1,11 +1,13 @@
 """The figures that a service shows of itself, in the queue, for whoever wants to see them (Store.gauges).
 
-Those of the process `deliver` are: `started` (seconds since the epoch); `connections`, those that stand, of which `idle`
-wait for a message; `lanes`, those that are being worked on; `messages` and `octets`, attempts and how much was to be sent;
-`sent`, `deferred`, `failed`, `uncertain`, `held`, recipients by what became of them; `reports`, messages to senders. Of
-each account and configuration in trouble there is one `trouble`, a tab, the account, a tab, the configuration: until when
-it is left alone (seconds since the epoch), a blank, and why.
+Those of the process `deliver` are: `started` (seconds since the epoch) and its `pid`; `connections`, those that stand, of
+which `idle` wait for a message; `lanes`, those that are being worked on; `messages` and `octets`, attempts and how much was
+to be sent; `sent`, `deferred`, `failed`, `uncertain`, `held`, recipients by what became of them; `reports`, messages to
+senders. Of each account and configuration in trouble there is one `trouble`, a tab, the account, a tab, the configuration:
+until when it is left alone (seconds since the epoch), a blank, and why.
 """
+
+import os
 
 from pysendmail import errors
 from pysendmail.log import printable
@@ -54,16 +56,20 @@ class Figures:
         return self._next if self._waiting else now + 3600
 
     def withdraw(self) -> None:
-        """Show nothing any more."""
+        """Show nothing any more, unless another process shows its figures in our place by now."""
         try:
-            if self._shown:
+            if self._shown and self._is_ours():
                 self._store.publish(PROCESS, {}, self._clock())
         except errors.Failure:
             pass  # they are old, which their time tells
 
+    def _is_ours(self) -> bool:
+        pids = [gauge.value for gauge in self._store.gauges() if gauge.process == PROCESS and gauge.name == "pid"]
+        return str(os.getpid()) in pids
+
     def _gather(self, report: "RoundReport", lanes: int, busy: int, idle: int) -> dict[str, str]:
         figures = {name: str(getattr(report, name)) for name in _COUNTED}
-        figures["started"] = self._started
+        figures["started"], figures["pid"] = self._started, str(os.getpid())
         figures["lanes"] = str(lanes)
         figures["idle"] = str(idle)
         figures["connections"] = str(busy + idle)

@@ -386,6 +386,14 @@ def test_figures_are_shown_and_those_of_lanes_in_trouble() -> None:
         assert shop.gauge("trouble\tnobody\t").endswith(" there is no account nobody")
 
 
+def test_figures_of_a_process_that_has_taken_our_place_stay() -> None:
+    with Crowd() as server, open_shop(server.port) as shop:
+        shop.gone(shop.add())
+        until(lambda: shop.gauge("pid") == str(os.getpid()))
+        shop.store.publish("deliver", {"pid": "1", "sent": "7"}, shop.clock())
+    assert shop.gauge("sent") == "7"
+
+
 def test_nothing_grows_with_the_number_of_messages_and_of_troubles() -> None:
     with Crowd() as server, open_shop(server.port, schedule=Schedule(first=0.01, longest=0.01)) as shop:
         server.answers["RCPT TO:<bad@"] = "450 4.2.1 busy"

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pysendmail.command.admin.picture import Live, Picture
     from pysendmail.command.admin.queue_task import OpenQueue
 
+_REPLY = 200  # characters of an answer that are shown; `pysendmail log` has all of it
+
 
 def add_parser(commands: "Any") -> None:
     """Add `status` to the subcommands of an argument parser."""
@@ -120,7 +122,7 @@ def _rows(seen: "Picture") -> "Iterator[tuple[str, str]]":
         yield f"last {name}", _states(counts)
     for number, each in enumerate(seen["errors"]):
         who = f"{wording.shown(each['id'])} {each['state']} {wording.address(each['recipient'])}"
-        answer = wording.shown(each["reply"]) or "no reply"
+        answer = wording.shown(each["reply"], _REPLY) or "no reply"
         yield "" if number else "last errors", f"{wording.instant(each['time'])} {who}: {answer}"
 
 
@@ -152,7 +154,7 @@ def _lane(lane: "Picture", now: float) -> tuple[str, str]:
     waiting = f"{wording.number(lane['waiting'], 'recipient')} waiting"
     if lane["open"]:
         return "lane", f"{name}: open, {waiting}"
-    reason = f": {wording.shown(lane['reply'])}" if lane["reply"] else ""
+    reason = f": {wording.shown(lane['reply'], _REPLY)}" if lane["reply"] else ""
     left = wording.duration(lane["until"] - now)
     return "lane", f"{name}: closed until {wording.moment(lane['until'])} ({left}), {waiting}{reason}"
 
