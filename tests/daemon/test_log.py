@@ -103,11 +103,24 @@ def test_a_follower_ends_when_nobody_reads_what_he_says(door: Door) -> None:
     process = start(door, "--follow")
     assert process.stdout is not None and process.stdout.readline().startswith(b"TIME ")
     process.stdout.close()
-    door.submit("bob@example.net")
-    attempt(door)
     assert process.wait(LIMIT) == -signal.SIGPIPE
     assert process.stderr is not None
     process.stderr.close()
+
+
+def test_a_follower_may_write_into_a_file(door: Door) -> None:
+    path = door.folder / "followed"
+    with path.open("wb") as file:
+        process = subprocess.Popen([admin(door), "log", "--follow", "--json"], env=door.environ(), stdout=file, stdin=subprocess.DEVNULL)
+    try:
+        for number in range(1, 4):
+            door.submit("bob@example.net")
+            attempt(door)
+            until(lambda number=number: path.read_bytes().count(b"\n") == number)
+        assert process.poll() is None
+    finally:
+        process.terminate()
+        process.wait()
 
 
 def test_a_follower_who_was_killed_leaves_his_place(door: Door) -> None:

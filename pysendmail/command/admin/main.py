@@ -80,11 +80,26 @@ def _journey(asked: "Namespace", arguments: list[str]) -> int:
 
     journey.check(asked)
     if asked.follow:
-        # It has no other end than an interruption, or that nobody reads any more.
-        _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
-        _signal.signal(_signal.SIGPIPE, _signal.SIG_DFL)
+        _end_with_reader()
     code = _ask(asked, arguments)
     return journey.run(asked, open_configured) if code is None else code
+
+
+def _end_with_reader() -> None:
+    """Let an interruption end this process, and that nobody reads what it says any more: it has no other end."""
+    import select
+    from _thread import start_new_thread
+
+    for number in (_signal.SIGINT, _signal.SIGPIPE):
+        _signal.signal(number, _signal.SIG_DFL)
+
+    def watch() -> None:
+        poll = select.poll()
+        poll.register(1, 0)  # of no event but the end of what is there
+        poll.poll()
+        os.kill(os.getpid(), _signal.SIGPIPE)
+
+    start_new_thread(watch, ())
 
 
 def _status(asked: "Namespace", arguments: list[str]) -> int:
