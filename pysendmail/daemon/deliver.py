@@ -57,7 +57,6 @@ def _serve(setup: "Setup") -> None:
             tell=lambda: _tell(setup.news),
             alive=setup.alive,
             log=Log(account.syslog, account.logfile) if account else Log(),
-            interval=setup.interval,
             keepfailed=account.keepfailed if account else KEEP_FAILED,
         )
         service.run()

@@ -1,15 +1,12 @@
 """What a service does for its queue besides sending: forgetting what is old, and settling what nobody waits for any more.
 
-With an interval (-q30m) all that waits is made due each time it is over, whatever its own time. All this is done in a
-thread of its own, since it may take a while, and none of it is urgent.
+It is done in a thread of its own, since it may take a while, and none of it is urgent.
 """
 
 import _thread
 
 from pysendmail import errors
 from pysendmail.queue import awaited
-from pysendmail.queue.states import WAITING
-from pysendmail.queue.values import Select
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,14 +24,9 @@ _LOOK = 60.0  # seconds between two looks for answers that nobody waits for
 
 
 class House:
-    """The house of a service. `settings` are those of an account and a configuration; times are in seconds.
+    """The house of a service. `settings` are those of an account and a configuration."""
 
-    `interval` is after how long all that waits is tried, None for its own times alone.
-    """
-
-    __slots__ = (
-        "_again_at", "_busy", "_clock", "_done", "_interval", "_keepfailed", "_look_at", "_settings", "_store", "_tidy_at",
-    )  # fmt: skip
+    __slots__ = ("_busy", "_clock", "_done", "_keepfailed", "_look_at", "_settings", "_store", "_tidy_at")
 
     def __init__(
         self,
@@ -42,7 +34,6 @@ class House:
         settings: "Callable[[str, str], Settings]",
         keepfailed: float,
         clock: "Callable[[], float]",
-        interval: float | None = None,
     ) -> None:
         self._store = store
         self._settings = settings
@@ -52,42 +43,26 @@ class House:
         self._done = 0
         self._tidy_at = 0.0
         self._look_at = 0.0
-        self._interval = interval
-        self._again_at: float | None = None
 
     def keep(self, done: int, now: float) -> None:
         """Do what is to be done at `now` (monotonic), when so many recipients have been settled."""
-        if self._busy:
-            return
-        again = self._is_time_for_all(now)
         tidy = now >= self._tidy_at or done >= self._done + _RESULTS
-        if not (again or tidy or now >= self._look_at):
+        if self._busy or not (tidy or now >= self._look_at):
             return
         self._look_at = now + _LOOK
         if tidy:
             self._tidy_at, self._done = now + _EVERY, done
-        elif not again and not self._store.awaited():
+        elif not self._store.awaited():
             return
         self._busy = True
         try:
-            _thread.start_new_thread(self._work, (tidy, again))
+            _thread.start_new_thread(self._work, (tidy,))
         except RuntimeError:
             self._busy = False  # some other time
 
-    def _is_time_for_all(self, now: float) -> bool:
-        """Tell whether an interval is over; the first one begins with the service."""
-        if self._interval is None:
-            return False
-        over = self._again_at is not None and now >= self._again_at
-        if over or self._again_at is None:
-            self._again_at = now + self._interval
-        return over
-
-    def _work(self, tidy: bool, again: bool) -> None:
+    def _work(self, tidy: bool) -> None:
         try:
             now = self._clock()
-            if again:
-                self._store.retry(Select(states=WAITING), now)
             awaited.recover(self._store, self._settings, now, older=WAIT)
             if tidy:
                 self._store.expire(now, self._keepfailed)

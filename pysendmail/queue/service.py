@@ -50,8 +50,7 @@ class Service:
     `routes`, `log`, `keepfailed`, `clock` and `chance` are as in Runner. `wake` is a descriptor that never blocks, on
     which a byte comes after each commit; its end is the end of the service. `tell` is called when there is news of
     messages for whose answers somebody waits (awaited.py), `alive` every few seconds. `eyes` is another store of the same
-    queue, if there is one, by which the main thread looks without waiting for what couriers do. `interval` is after how
-    many seconds all that waits is tried, whatever its own time; None for never.
+    queue, if there is one, by which the main thread looks without waiting for what couriers do.
     """
 
     def __init__(
@@ -65,7 +64,6 @@ class Service:
         alive: "Callable[[], None]" = lambda: None,
         log: Log | None = None,
         keepfailed: float = KEEP_FAILED,
-        interval: float | None = None,
         clock: "Callable[[], float]" = time,
         chance: "Callable[[], float]" = random,
     ) -> None:
@@ -83,7 +81,7 @@ class Service:
         self.report = RoundReport()
         self.pool = Pool()
         self._directory = Directory(routes, self.pool.drop)
-        self._house = House(self._eyes, lambda *key: self._directory.find(*key).way.settings, keepfailed, clock, interval)
+        self._house = House(self._eyes, lambda *key: self._directory.find(*key).way.settings, keepfailed, clock)
         self._figures = Figures(self._eyes, clock)
         self._shifts: list[Shift] = []  # the last one is at work, the others have couriers left
         self._stopped = False

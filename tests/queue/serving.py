@@ -36,7 +36,6 @@ class Shop:
         self.before_route: Callable[[str], object] = lambda account: None
         self.news = 0
         self.ahead = 0.0  # how far the clock is ahead of the true time
-        interval = settings.pop("interval", None)
         settings.setdefault("keep", 60.0)
         settings.setdefault("host", "me.test")
         settings.setdefault("domain", b"me.test")
@@ -46,9 +45,8 @@ class Shop:
         for end in (self.reader, self.writer):
             os.set_blocking(end, False)
         self.service = Service(
-            self.store, self.routes, wake=self.reader, tell=self._tell, log=self.log, clock=self.clock, chance=lambda: 0.0,
-            interval=interval,
-        )  # fmt: skip
+            self.store, self.routes, wake=self.reader, tell=self._tell, log=self.log, clock=self.clock, chance=lambda: 0.0
+        )
         self.thread = threading.Thread(target=self.service.run, daemon=True)
 
     def clock(self) -> float:

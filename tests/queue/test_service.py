@@ -166,16 +166,6 @@ def test_a_clock_that_jumps_stops_nothing(jump: float, monkeypatch: pytest.Monke
         shop.gone(old)
 
 
-def test_with_an_interval_all_that_waits_is_tried_each_time_it_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service, "TICK", 0.05)
-    with Crowd(answers={"RCPT": "450 4.2.1 busy"}) as server:
-        with open_shop(server.port, interval=0.3, schedule=Schedule(first=3000.0)) as shop:
-            qid = shop.add()
-            until(lambda: len(shop.store.journey(qid=qid)) >= 3)
-            server.answers.clear()
-            shop.gone(qid)
-
-
 # Ways and passwords
 
 
