@@ -4,7 +4,6 @@ Looked at is what leaves: the reverse-path, and every field that says who wrote 
 repaired. The null sender is nobody's address, and is no offence. A field of which not every piece is an address is one.
 """
 
-from pysendmail import errors
 from pysendmail.config.callers import ANY, LOGIN
 from pysendmail.message import address
 from pysendmail.message.address import Mailbox
@@ -43,16 +42,8 @@ class Senders:
         return b", ".join(names).decode("utf-8", "backslashreplace") or "none"
 
     def allow(self, mailbox: Mailbox) -> bool:
-        """Tell whether an address may be used."""
-        if self.any:
-            return True
-        domain = mailbox.domain
-        if not domain.isascii():
-            try:
-                domain = address.domain_to_ascii(domain)
-            except errors.DataError:
-                return False
-        domain = domain.lower()
+        """Tell whether an address stands among those that may be used; a domain that has no A-labels never does."""
+        domain = mailbox.domain.lower()
         return (mailbox.local.lower(), domain) in self._patterns or (None, domain) in self._patterns
 
     def offence(self, composed: "Composed") -> tuple[str, bytes] | None:
@@ -132,9 +123,7 @@ def _filled(text: bytes, login: bytes | None) -> bytes:
 
 def _named(pattern: "Pattern") -> bytes:
     local, domain = pattern
-    if domain is None:
-        return b"any"
-    return b"*@" + domain if local is None else Mailbox(local, domain, 0, 0).address
+    return b"*@" + (domain or b"") if local is None else Mailbox(local, domain or b"", 0, 0).address
 
 
 def _readdressed(field: Field, found: "AddressList", aligned: bytes) -> Field:

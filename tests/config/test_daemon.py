@@ -167,6 +167,16 @@ def test_a_wrong_value_of_a_caller_is_named_and_not_shown(word: str, value: str)
     assert value not in said.partition("expected")[2] or value in ("", "@", "*")
 
 
+@pytest.mark.parametrize("line", ["size 0", "size 5MM", "size K", "size 5.5M", "messages 0", "rate 0/h", "rate 5"])
+def test_a_limit_that_is_none_is_refused(line: str) -> None:
+    assert refusal(f"host h\ncaller a\n{line}\n").startswith(f"conf:3: {line.split()[0]}: expected off, or ")
+
+
+def test_the_least_limits_are_taken() -> None:
+    found = rule("size 1\nmessages 1\nrate 1/s")
+    assert (found.size, found.messages, found.rate) == (1, 1, (1, 1.0))
+
+
 def test_a_word_above_a_headless_account_or_below_it_is_the_same() -> None:
     for text in (b"caller_config on\nhost h\n", b"host h\ncaller_config on\n"):
         assert reader.parse(text, "conf").caller_config

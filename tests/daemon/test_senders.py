@@ -265,6 +265,17 @@ def test_what_was_brought_into_line_is_no_offence() -> None:
         assert Senders(door.file.daemon.callers[0], b"alice").offence(found) is None
 
 
+def test_the_log_hears_what_was_brought_into_line() -> None:
+    found = Door(ALIGNED).take(b"From: a@b\nSender: c@d\nResent-From: e@f\nResent-Sender: g@h\n" + REST, "-t", "-fx@y")
+    assert found.notes[-5:] == [
+        "the envelope sender was replaced, since the caller may not use it",
+        "the From field was replaced, since the caller may not use its address",
+        "the Sender field was removed, since the caller may not use its address",
+        "the Resent-From field was replaced, since the caller may not use its address",
+        "the Resent-Sender field was removed, since the caller may not use its address",
+    ]
+
+
 def test_the_null_sender_stays_null_when_the_header_is_brought_into_line() -> None:
     found = Door(ALIGNED).take(b"From: boss@corp.example\n" + REST, "-t", "-f", "<>")
     assert (found.sender, found.parcel.reverse_path) == (b"", b"")
