@@ -316,6 +316,8 @@ def test_what_a_section_brings_into_line_is_in_the_difference(explain: Explain) 
     lines = found["header"]
     assert isinstance(lines, list)
     assert {"-From: Ann <ann@example.org>", "+From: Ann <bin@example.org>", "+Reply-To: Ann <ann@example.org>"} < set(lines)
+    header = explain.facts(ANN, "-t", "-f", "bin@example.org", config=RULES, own=("--as", "bin"))
+    assert header["sender"] == {"address": "bin@example.org", "from": "-f"}
     large = explain.facts(ANN + b"x" * 1024, "-t", config=RULES, own=("--as", "bin"), code=65)
     assert "larger than 1024 octets" in str(large["refusal"])
 
