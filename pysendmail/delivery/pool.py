@@ -5,11 +5,12 @@ parked connection: what the server says meanwhile is heard when its descriptor b
 taken, and a server that has gone or says good-bye has its session closed at once. The kernel probes the connection now
 and then (TCP keep-alive), which keeps the state of firewalls alive and finds out a peer that has vanished.
 
-A session leaves when it was idle for as long as its smarthost's patience is trusted, when it is too old, or when there are
-too many.
+A session leaves when it was idle for as long as its smarthost's patience is trusted, when it is too old, when there are
+too many, or when the machine has slept: who wakes up has heard nothing of what became of his connections.
 """
 
 from _thread import allocate_lock
+from time import CLOCK_BOOTTIME, clock_gettime, monotonic
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,12 +22,13 @@ AGE = 600.0
 """Seconds after which a connection is given up: addresses, certificates and passwords change, and servers move."""
 
 _MOST = 64  # sessions
+_NAP = 1.0  # seconds of sleep that no server takes for absence
 
 
 class Parked:
     """A session with what is known of it: how many messages it has carried, and since when it stands (monotonic)."""
 
-    __slots__ = ("carried", "fd", "key", "session", "since", "until")
+    __slots__ = ("asleep", "carried", "fd", "key", "session", "since", "until")
 
     def __init__(self, key: "Hashable", session: "Session", carried: int, since: float, until: float) -> None:
         self.key = key
@@ -35,6 +37,11 @@ class Parked:
         self.since = since
         self.until = until
         self.fd = session.fileno()
+        self.asleep = asleep()
+
+    def is_good(self, now: float) -> bool:
+        """Tell whether another message can be sent over it, as far as is known."""
+        return now < self.until and asleep() < self.asleep + _NAP and self.session.usable
 
 
 class Pool:
@@ -78,7 +85,7 @@ class Pool:
                 if one is None:
                     return None
                 del self._parked[one.fd]
-            if now < one.until and one.session.usable:
+            if one.is_good(now):
                 return one
             one.session.close()
 
@@ -95,7 +102,7 @@ class Pool:
             for one in over:
                 del self._parked[one.fd]
         for one in spoken:
-            if one.session.usable:
+            if one.is_good(now):
                 with self._lock:
                     self._parked[one.fd] = one
             else:
@@ -116,6 +123,11 @@ class Pool:
             gone = list(self._parked.values())
             self._parked.clear()
         _close(gone)
+
+
+def asleep() -> float:
+    """Return for how many seconds the machine has slept since it was started."""
+    return clock_gettime(CLOCK_BOOTTIME) - monotonic()
 
 
 def _close(gone: "Iterable[Parked]") -> None:

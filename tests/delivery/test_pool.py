@@ -123,6 +123,19 @@ def test_what_the_server_said_is_heard_when_the_session_is_taken_too(crowd: Crow
     assert pool.take(KEY, time.monotonic()) is None
 
 
+def test_after_a_sleep_of_the_machine_no_connection_is_trusted(crowd: Crowd, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pysendmail.delivery import pool as module
+
+    pool = Pool()
+    parked(crowd, pool)
+    slept = module.asleep() + 3600
+    monkeypatch.setattr(module, "asleep", lambda: slept)
+    assert pool.take(KEY, time.monotonic()) is None and ended(crowd)
+    made = parked(crowd, pool)
+    assert pool.take(KEY, time.monotonic()) is not None
+    made.close()
+
+
 def test_a_descriptor_that_is_not_parked_any_more_is_none_of_its_business(crowd: Crowd) -> None:
     pool = Pool()
     made = parked(crowd, pool)
