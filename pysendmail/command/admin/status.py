@@ -54,9 +54,8 @@ def run(
         pass
     if failure is not None:
         complain("pysendmail", str(failure))
-        return failure.exit_code
     if live is None:
-        return errors.Unavailable.exit_code if expected else 0
+        return errors.Unavailable.exit_code if expected else failure.exit_code if failure is not None else 0
     return 0 if seen["daemon"]["well"] else errors.TempFail.exit_code
 
 
