@@ -8,6 +8,7 @@ import random
 import re
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 
@@ -18,7 +19,9 @@ from pysendmail.queue.store import Store
 from tests.conftest import ROOT, base_python
 from tests.crowd import Crowd
 from tests.obedient import SILENCE
+from tests.queue.place import need_root
 from tests.queue.stores import entry
+from tests.queue.test_full_disk import fill
 
 SCRIPT = pathlib.Path(__file__).with_name("delivering.py")
 PATIENCE = 120.0
@@ -37,7 +40,8 @@ class Deliverer:
             "maildomain": "me.test", "retry": "1s 1s",
         }  # fmt: skip
         self.wake, self.news, self.pulse = os.pipe(), os.pipe(), os.pipe()
-        for end in (*self.wake, *self.news, *self.pulse):
+        self.ends = [*self.wake, *self.news, *self.pulse]
+        for end in self.ends:
             os.set_blocking(end, False)
         self.process: subprocess.Popen[bytes] | None = None
         self._store: Store | None = None
@@ -82,8 +86,10 @@ class Deliverer:
             self.end(signal.SIGKILL)
         if self._store is not None:
             self._store.close()
-        for end in (*self.wake, *self.news, *self.pulse):
+            self._store = None
+        for end in self.ends:
             os.close(end)
+        self.ends.clear()
 
 
 @pytest.fixture
@@ -230,3 +236,30 @@ def test_ten_thousand_messages_leave_in_bounded_memory(one: Deliverer, server: C
     assert one.memory() - before < 20_000
     copies = counted(server)
     assert (len(copies), sum(copies.values())) == (1000, 10_500)
+
+
+def test_on_a_full_disk_nothing_is_lost_or_sent_twice_and_it_goes_on_afterwards(one: Deliverer, server: Crowd) -> None:
+    need_root()
+    spool = one.queue.parent
+    spool.mkdir(mode=0o700)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={6 << 20},mode=0700", "tmpfs", str(spool)], check=True)
+    try:
+        gate = server.gates["RCPT"] = threading.Event()
+        one.start()
+        one.add(20)
+        until(lambda: server.connections)
+        ballast = fill(str(one.queue))
+        gate.set()
+        time.sleep(2)
+        fill(str(one.queue))
+        time.sleep(2)
+        assert one.process is not None and one.process.poll() is None
+        os.unlink(ballast)
+        until(lambda: one.store.counts().messages == 0)
+        one.add(5)
+        until(lambda: one.store.counts().messages == 0)
+        assert one.end() == 0
+        assert set(counted(server).values()) == {1, 2} and len(server.deliveries) == 25
+    finally:
+        one.clear()
+        subprocess.run(["umount", "-l", str(spool)], check=True)
