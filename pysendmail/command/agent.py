@@ -42,7 +42,7 @@ def run(asked: "Namespace") -> int:
     wish = Wish("pysendmail", os.path.abspath(name))
     wish.home = caller.home
     wish.socket = f"{_runtime_folder(caller.uid)}/pysendmail/submit.sock"
-    wish.queue = f"{_state_folder(caller.home)}/pysendmail/queue"
+    wish.queue = queue_path(caller.home)
     wish.idle = _IDLE
     wish.agent = True
     wish.foreground = asked.foreground
@@ -61,6 +61,11 @@ def _runtime_folder(uid: int) -> str:
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != uid or status.st_mode & 0o022:
         raise errors.ConfigError("XDG_RUNTIME_DIR must be a folder of yours that nobody else can write to", folder)
     return folder.rstrip("/")
+
+
+def queue_path(home: str) -> str:
+    """Return where an agent has its queue if its configuration does not say. Raises ConfigError."""
+    return f"{_state_folder(home)}/pysendmail/queue"
 
 
 def _state_folder(home: str) -> str:

@@ -11,9 +11,10 @@ import pytest
 from prometheus_client import parser
 
 from tests.daemon.running import LIMIT, wait_until
+from tests.daemon.test_agent import User, arrived, user
 from tests.daemon.test_program import STRANGER, Machine, machine, prefix
 
-__all__ = ["machine", "prefix"]
+__all__ = ["machine", "prefix", "user"]
 pytestmark = pytest.mark.usefixtures("superuser")
 ADMIN = "bin/pysendmail"
 
@@ -115,3 +116,19 @@ def figure(path: pathlib.Path, name: str) -> float:
     """Give a figure from a file."""
     found = {family.name: family.samples for family in parser.text_string_to_metric_families(path.read_text())}
     return float(found[name][0].value)
+
+
+def test_the_queue_of_an_agent_is_seen_while_he_is_there_and_afterwards(user: User) -> None:
+    assert user.run_agent().returncode == 0
+    assert user.run("-i", "bob@example.net").returncode == 0
+    arrived(user, 1)
+
+    def told(*words: str) -> "subprocess.CompletedProcess[bytes]":
+        return subprocess.run([user.agent, *words], env=user.environ, capture_output=True, timeout=LIMIT, check=False)
+
+    wait_until(lambda: b"bob@example.net" in told("log", "--json").stdout)
+    assert json.loads(told("status", "--json").stdout)["daemon"]["well"] is True
+    user.clear()
+    done = told("status")
+    assert done.returncode == 0 and done.stdout.startswith(b"daemon        no daemon answers") and b"\nlast hour     1 sent\n" in done.stdout
+    assert b"bob@example.net" in told("log", "--json").stdout and told("queue", "list").stdout == b"The queue is empty.\n"

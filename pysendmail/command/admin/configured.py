@@ -33,7 +33,7 @@ def open_configured(config: str | None, account: str | None) -> "tuple[Store | N
     """
     caller = Caller()
     file, chosen, _ = choose(config, account, caller)
-    path = chosen.queue or _of_daemon(file)
+    path = chosen.queue or (None if config is not None else _of_daemon(file, caller))
     if path is None:
         raise errors.ConfigError("there is no queue (the word queue says where it is to be)", chosen.place)
     try:
@@ -43,10 +43,16 @@ def open_configured(config: str | None, account: str | None) -> "tuple[Store | N
     return store, whose(caller.uid, os.stat(path).st_uid)
 
 
-def _of_daemon(file: "File") -> str | None:
-    """Return the queue that the system's daemon has where its configuration names none."""
-    if file.place != accounts.SYSTEM_FILE:
-        return None
-    from pysendmail.daemon.ground import QUEUE
+def _of_daemon(file: "File", caller: Caller) -> str | None:
+    """Return the queue that the system's daemon, or the caller's agent, has left where the configuration names none."""
+    if file.place == accounts.SYSTEM_FILE:
+        from pysendmail.daemon.ground import QUEUE
 
-    return QUEUE if os.path.exists(QUEUE) else None
+        return QUEUE if os.path.exists(QUEUE) else None
+    from pysendmail.command import agent
+
+    try:
+        path = agent.queue_path(caller.home)
+    except errors.ConfigError:
+        return None
+    return path if os.path.exists(path) else None
