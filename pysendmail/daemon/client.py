@@ -190,12 +190,12 @@ class Client:
         self._hall.loop.forget(self.fd)
         self._hall.serve(self)
 
-    def served(self, code: int) -> None:
-        """Go on after a thread has sent the text of the answer."""
+    def served(self, code: int, text: str = "") -> None:
+        """Go on after a thread has sent the text of the answer, but for a last line for standard error."""
         self.line.setblocking(False)
         self._watched = READ
         self._hall.loop.watch(self.fd, self.ready)
-        self.answer(code)
+        self.answer(code, text)
 
     # The message
 

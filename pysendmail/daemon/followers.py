@@ -63,13 +63,13 @@ class Following:
 
     def __enter__(self) -> "Following":
         self._hall.followers.enter(self._uid, self._all_places)
-        self._hall.loop.post(self._hall.vacate)
+        self._hall.loop.post(lambda: self._hall.places.vacate(self._uid))
         return self
 
     def __exit__(
         self, kind: "type[BaseException] | None", error: BaseException | None, trace: "TracebackType | None"
     ) -> None:
-        self._hall.loop.post(self._hall.occupy)
+        self._hall.loop.post(lambda: self._hall.places.occupy(self._uid))
         self._hall.followers.leave(self._uid)
 
     def pause(self, seconds: float) -> None:

@@ -21,6 +21,7 @@ from pysendmail.daemon.client import ANSWERED, ASKING, SENDING, SERVED, WAITING,
 from pysendmail.daemon.committer import Committer, Job
 from pysendmail.daemon.followers import Followers
 from pysendmail.daemon.loop import Loop
+from pysendmail.daemon.places import Places
 from pysendmail.daemon.policy import Policy
 from pysendmail.daemon.register import Register
 from pysendmail.daemon.waiting import Waiting
@@ -47,7 +48,6 @@ _MOST_OF_ONE = 1 << 20
 _REQUESTS = 32 << 20  # octets of arguments of all callers
 _SUSPECT = 10.0  # seconds after which a silent caller has to go if there is no room for another one
 _SIGN = 20.0  # seconds after which who waits is told that we are alive
-_THREADS = 12  # requests that are answered at once
 _KNOWN = 1000  # callers whose entries of the password file are kept
 _SPARE = 64  # descriptors that are not for callers
 _COUNTED = 2.0  # seconds for which it is known how many messages of a uid are in the queue
@@ -87,13 +87,12 @@ class Hall:
         self._aliases: dict[str, tuple[object, Aliases]] = {}
         self._ids = Ids()
         self._log = _log_of(file)
-        self._threads = 0
-        self._queued: list[Client] = []
         self._resting: list[tuple[_socket.socket, Callable[[int], None]]] = []
         self._listeners: dict[int, _socket.socket] = {}
         self._stopping = 0.0
         self._agent = agent
         self._waiting = Waiting(self)
+        self.places = Places(self._begin, lambda uid: uid in (0, self.own))
         self.followers = Followers()
         self.register = Register(started)
         self._counts: dict[int, list[float]] = {}
@@ -324,11 +323,14 @@ class Hall:
 
     def serve(self, client: Client) -> None:
         """Have a request that is no message answered in a thread."""
-        if self._threads < _THREADS:
-            self._threads += 1
+        self.places.take(client)
+
+    def _begin(self, client: Client) -> None:
+        try:
             start_new_thread(self._serve, (client,))
-        else:
-            self._queued.append(client)
+        except RuntimeError:
+            text = f"{client.program}: the system has no thread to spare; try later\n"
+            self.loop.post(lambda: self._served(client, errors.TempFail.exit_code, text))
 
     def _serve(self, client: Client) -> None:
         from pysendmail.daemon import requests
@@ -336,19 +338,9 @@ class Hall:
         code = requests.answer(self, client, Channel(client.line))
         self.loop.post(lambda: self._served(client, code))
 
-    def _served(self, client: Client, code: int) -> None:
-        client.served(code)
-        self.vacate()
-
-    def vacate(self) -> None:
-        """Let somebody else have the place of a request that goes on without one (followers.py)."""
-        self._threads -= 1
-        if self._queued:
-            self.serve(self._queued.pop(0))
-
-    def occupy(self) -> None:
-        """Count a request again that went on without a place, for it ends now."""
-        self._threads += 1
+    def _served(self, client: Client, code: int, text: str = "") -> None:
+        client.served(code, text)
+        self.places.vacate(client.uid)
 
     def notify(self) -> None:
         """Tell the deliver process that there is something to do."""

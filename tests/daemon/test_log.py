@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from pysendmail.queue.values import Result
 from tests.command.caller import LIMIT, until
 from tests.conftest import skip
 from tests.daemon.door import Door, answer
+from tests.queue.stores import entry
 
 ADMIN = pathlib.Path("..") / "bin" / "pysendmail"
 NOBODY = 65534
@@ -176,30 +178,53 @@ def test_another_user_follows_and_sees_only_what_is_his(door: Door) -> None:
         skip("only root can become another user")
     door.submit("secret@example.net")
     attempt(door)
-    door.socket.chmod(0o666)
     assert ask_as(NOBODY, door, b"log") == (0, b"No attempt is known.\n")
     qid = json.loads(door.send("log", "--json", command=admin(door)).stdout)["id"]
     code, text = ask_as(NOBODY, door, b"log", qid.encode())
     assert code == 66 and b"secret" not in text
 
 
-def ask_as(uid: int, door: Door, *words: bytes) -> tuple[int, bytes]:
-    """Ask as another user, who reaches the socket from its own folder."""
+@contextlib.contextmanager
+def calling_as(uid: int, door: Door) -> Iterator[socket.socket]:
+    """Connect as another user, who reaches the socket from its own folder."""
     here = os.getcwd()
-    os.chdir(door.socket.parent)
     door.socket.parent.chmod(0o755)
-    os.seteuid(uid)
-    try:
-        import socket
-
-        with socket.socket(socket.AF_UNIX) as line:
-            line.settimeout(LIMIT)
+    door.socket.chmod(0o666)
+    with socket.socket(socket.AF_UNIX) as line:
+        line.settimeout(LIMIT)
+        os.chdir(door.socket.parent)
+        os.seteuid(uid)
+        try:
             line.connect(door.socket.name)
-            line.sendall(wire.request(b"pysendmail", list(words)))
-            return answer(line)
-    finally:
-        os.seteuid(0)
-        os.chdir(here)
+        finally:
+            os.seteuid(0)
+            os.chdir(here)
+        yield line
+
+
+def ask_as(uid: int, door: Door, *words: bytes) -> tuple[int, bytes]:
+    """Ask as another user."""
+    with calling_as(uid, door) as line:
+        line.sendall(wire.request(b"pysendmail", list(words)))
+        return answer(line)
+
+
+def test_a_user_who_asks_for_much_and_does_not_read_holds_up_nobody_else(door: Door) -> None:
+    if os.geteuid() != 0:
+        skip("only root can become another user")
+    door.submit("bob@example.net")
+    store = SqliteStore(str(door.queue))
+    store.add_many([entry(uid=NOBODY, created=time.time()) for _ in range(3000)])
+    store.close()
+    attempt(door, number=4000)
+    with contextlib.ExitStack() as stack:
+        for _ in range(30):
+            line = stack.enter_context(calling_as(NOBODY, door))
+            line.sendall(wire.request(b"pysendmail", [b"log", b"--json", b"-n", b"20000"]))
+        begun = time.monotonic()
+        for _ in range(3):
+            assert door.send("-bp").returncode == 0
+        assert time.monotonic() < begun + 30  # one who does not read has a minute
 
 
 @pytest.mark.parametrize("words", [["--follow", "1ABC"], ["-n", "x"], ["--nothing"]])
