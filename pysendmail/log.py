@@ -159,6 +159,7 @@ class Log:
 
     __slots__ = ("_facility", "_path", "tag")
 
+    stamped = (-1, "")  # the second of the last line, and how it is written: many lines have the same
     _opened = ("", "")  # name and facility that the process has opened the system log with: there is one for all of them
 
     def __init__(self, facility: str | None = "LOG_MAIL", path: str | None = None, tag: str = "pysendmail") -> None:
@@ -202,9 +203,14 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 
 
 def _stamp(now: float) -> str:
-    """Return the time in the traditional form of syslog files, in local time."""
-    from time import localtime
+    """Return the time in the traditional form of syslog files, in local time, and the name of this machine."""
+    second = int(now)
+    known, text = Log.stamped
+    if known != second:
+        from time import localtime
 
-    t = localtime(now)
-    clock = f"{t.tm_hour:02d}:{t.tm_min:02d}:{t.tm_sec:02d}"
-    return f"{_MONTHS[t.tm_mon - 1]} {t.tm_mday:2d} {clock} {os.uname().nodename.split('.')[0]}"
+        t = localtime(second)
+        clock = f"{t.tm_hour:02d}:{t.tm_min:02d}:{t.tm_sec:02d}"
+        text = f"{_MONTHS[t.tm_mon - 1]} {t.tm_mday:2d} {clock} {os.uname().nodename.split('.')[0]}"
+        Log.stamped = (second, text)
+    return text
