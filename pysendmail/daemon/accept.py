@@ -1,6 +1,7 @@
 """The accept process: it parses what callers send and commits it to the queue. It holds no secret."""
 
 import _signal
+import fcntl
 import os
 from _socket import socket
 from time import time
@@ -39,6 +40,14 @@ def run(setup: "Setup") -> int:
         hall.hear()
 
     loop.watch(setup.news, hear)
+    presence = _be_present(setup.queue)
+    try:
+        fcntl.flock(presence, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        pass  # another one serves beside us, and its callers wait there
+    else:
+        hall.recover()
+    fcntl.flock(presence, fcntl.LOCK_SH)
     beat = 0.0
     code = 0
     setup.alive()
@@ -53,7 +62,16 @@ def run(setup: "Setup") -> int:
                 break
     hall.close()
     store.close()
+    os.close(presence)
     return code
+
+
+def _be_present(queue: str) -> int:
+    """Open the file beside the queue that is locked by each process of this kind for as long as it lives."""
+    try:
+        return os.open(f"{queue}-accept", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise errors.TempFail(f"cannot be opened: {error.strerror}", f"{queue}-accept") from None
 
 
 def _drain(descriptor: int) -> None:

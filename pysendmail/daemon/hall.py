@@ -307,6 +307,10 @@ class Hall:
         elif client.fd >= 0:
             client.answer(0)
 
+    def recover(self) -> None:
+        """Take care of what a process before us has left half done."""
+        self._waiting.recover()
+
     def hear(self) -> None:
         """Look what became of the messages for whose answers somebody waits."""
         self._waiting.look()

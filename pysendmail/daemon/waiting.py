@@ -49,6 +49,16 @@ class Waiting:
         self._since[qid] = self._hall.loop.now
         self._look(qid, client)
 
+    def recover(self) -> None:
+        """Let messages go on whose callers waited at a process that died, and left nobody behind who knows of them."""
+        try:
+            left = awaited.recover(self._hall.store, self._settings, time())
+        except errors.Failure as failure:
+            left = [("", failure)]
+        for qid, failure in left:
+            self._hall.note(f"{qid or 'messages'}: nobody waits for the answer any more, which cannot be noted now: {failure}")
+        self._hall.notify()
+
     def left(self, client: "Client | Peer") -> None:
         """Note that a caller is gone."""
         for qid in [qid for qid, one in self._callers.items() if one is client]:
@@ -84,15 +94,17 @@ class Waiting:
             if isinstance(found, awaited.Pending):
                 return
             code = found.code
+            options = client.options
+            if options is not None and options.errors == "e":
+                code = 0  # then it is told by mail
             if not awaited.settle(self._hall.store, qid, self._settings, time(), told=bool(code)):
                 return  # it has changed meanwhile
+            if found.failed and not code:
+                self._hall.notify()  # of the report on them
         except errors.Failure as failure:
             self._hall.note(f"{qid}: the answer cannot be found out now: {failure}")
             return
         self._forget(qid)
-        options = client.options
-        if code and options is not None and options.errors == "e":
-            code = 0
         shown = self._journey(qid) if options is not None and options.verbose else ""
         client.answer(code, shown + (self._text(client, found) if code else ""))
 
@@ -124,6 +136,7 @@ class Waiting:
         """Let a message go on without anybody who waits: who was refused is reported to its sender."""
         try:
             awaited.settle(self._hall.store, qid, self._settings, time())
+            self._hall.notify()
         except errors.Failure as failure:
             # Nobody is forgotten: the deliver process settles what has been left for long.
             self._hall.note(f"{qid}: nobody waits for the answer any more, which cannot be noted now: {failure}")

@@ -146,7 +146,7 @@ def _orphans(database: "Database") -> "Iterator[Problem]":
 
 def _files(database: "Database") -> "Iterator[Problem]":
     """Look at what lies beside the file."""
-    for suffix in ("", "-wal", "-shm", "-reserve"):
+    for suffix in ("", "-wal", "-shm", "-reserve", "-accept"):
         try:
             status = os.lstat(database.path + suffix)
         except FileNotFoundError:
