@@ -56,7 +56,7 @@ class Waiting:
         except errors.Failure as failure:
             left = [("", failure)]
         for qid, failure in left:
-            self._hall.note(f"{qid or 'messages'}: nobody waits for the answer any more, which cannot be noted now: {failure}")
+            self._hall.note(f"{qid or 'messages'}: that nobody waits any more cannot be noted now: {failure}")
         self._hall.notify()
 
     def left(self, client: "Client | Peer") -> None:
