@@ -53,8 +53,8 @@ class Waiting:
         """Let messages go on whose callers waited at a process that died, and left nobody behind who knows of them."""
         try:
             left = awaited.recover(self._hall.store, self._settings, time())
-        except errors.Failure as failure:
-            left = [("", failure)]
+        except errors.Failure as trouble:
+            left = [("", trouble)]
         for qid, failure in left:
             self._hall.note(f"{qid or 'messages'}: that nobody waits any more cannot be noted now: {failure}")
         self._hall.notify()
