@@ -1,7 +1,6 @@
 """The accept process: it parses what callers send and commits it to the queue. It holds no secret."""
 
 import _signal
-import fcntl
 import os
 from _socket import socket
 from time import time
@@ -40,14 +39,7 @@ def run(setup: "Setup") -> int:
         hall.hear()
 
     loop.watch(setup.news, hear)
-    presence = _be_present(setup.queue)
-    try:
-        fcntl.flock(presence, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        pass  # another one serves beside us, and its callers wait there
-    else:
-        hall.recover()
-    fcntl.flock(presence, fcntl.LOCK_SH)
+    presence = _be_present(setup.queue, hall)
     beat = 0.0
     code = 0
     setup.alive()
@@ -66,12 +58,25 @@ def run(setup: "Setup") -> int:
     return code
 
 
-def _be_present(queue: str) -> int:
-    """Open the file beside the queue that is locked by each process of this kind for as long as it lives."""
+def _be_present(queue: str, hall: Hall) -> int:
+    """Lock the file that each process of this kind locks while it lives; whoever is alone takes care of what others left.
+
+    Where another one serves beside us, its callers wait there. Returns the descriptor. Raises TempFail.
+    """
+    from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
+
     try:
-        return os.open(f"{queue}-accept", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        presence = os.open(f"{queue}-accept", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            flock(presence, LOCK_EX | LOCK_NB)
+        except BlockingIOError:
+            pass
+        else:
+            hall.recover()
+        flock(presence, LOCK_SH)
     except OSError as error:
-        raise errors.TempFail(f"cannot be opened: {error.strerror}", f"{queue}-accept") from None
+        raise errors.TempFail(f"cannot be locked: {error.strerror}", f"{queue}-accept") from None
+    return presence
 
 
 def _drain(descriptor: int) -> None:
