@@ -186,6 +186,13 @@ class Log:
             self._append("".join([f"{head}{line}\n" for line, _ in lines]))
 
     def _append(self, line: str) -> None:
+        if self._path == "/dev/stderr":
+            # Whose it is may not be allowed to open it anew, as the daemon in a container.
+            try:
+                os.write(2, line.encode("utf-8", "backslashreplace"))
+            except OSError:
+                pass  # as below
+            return
         try:
             flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
             fd = os.open(str(self._path), flags, 0o600)

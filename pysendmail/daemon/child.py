@@ -82,15 +82,14 @@ def _detach(setup: "Setup", kept: int) -> None:
 
 
 def _readable(setup: "Setup") -> list[str]:
-    """Return the folders that accept has to read in wherever they are: the program's, the queue's, what its file names."""
+    """Return the folders that accept has to read in wherever they are: the program's, the queue's, the aliases'."""
     from pysendmail.config import accounts
 
     found = {os.path.dirname(setup.queue), sys.prefix, sys.base_prefix, *sys.path}
     for section in setup.file.accounts.values():
         account = accounts.Account(setup.file, section)
-        for path in (account.aliases, account.logfile):
-            if path:
-                found.add(os.path.dirname(path))
+        if account.aliases:
+            found.add(os.path.dirname(account.aliases))
     return sorted(found - {"", "/"})
 
 

@@ -44,7 +44,10 @@ def launch(wish: Wish, runs: "Runs") -> int:
     restore_signals()
     if os.read(reader, 1) == _UP:
         return 0
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) or errors.SoftwareError.exit_code
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    if code < 0:
+        raise errors.TempFail(f"the daemon was ended by signal {-code} before it served")
+    return code
 
 
 def _serve(wish: Wish, runs: "Runs", notifier: Notifier, passed: "list[listening.Listener]", tell: int) -> int:

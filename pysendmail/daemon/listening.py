@@ -1,7 +1,8 @@
 """The listening sockets: bound by us, or handed over by the service manager (sd_listen_fds(3)).
 
 A socket of a daemon that died is in the way of the next one and is removed, one that answers never is. Looking and
-binding are one step under a lock on the folder, so that of two daemons that start at once only one gets the name.
+binding are one step under a lock, so that of two daemons that start at once only one gets the name. The lock is a file
+of its own: a folder can be locked by whoever can read it.
 """
 
 import _socket
@@ -115,9 +116,9 @@ def bind_name(path: str, mode: int) -> Listener:
     folder = os.path.dirname(path)
     try:
         _make_folder(folder, 0o755 if mode & 0o007 else 0o700)
-        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
         try:
-            _lock(lock, folder)
+            _lock(lock, path)
             _remove_stale(path)
             return Listener(FRAMES, path, _bound(_socket.AF_UNIX, path, ~mode & 0o777))
         finally:
@@ -179,17 +180,17 @@ def _make_folder(folder: str, mode: int) -> None:
     os.chmod(folder, mode)
 
 
-def _lock(folder: int, name: str) -> None:
+def _lock(fd: int, path: str) -> None:
     import fcntl
     import time
 
     for _ in range(_LOCK_TRIES):
         try:
-            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return
         except BlockingIOError:
             time.sleep(0.01)
-    raise errors.TempFail("another process has kept the socket's folder locked for too long", name)
+    raise errors.TempFail("another daemon has been starting here for too long", path)
 
 
 def _remove_stale(path: str) -> None:

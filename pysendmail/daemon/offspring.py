@@ -12,7 +12,7 @@ ROLES = (DELIVER, ACCEPT)  # in the order of their start
 
 _RECENT = 2 * READY_EVERY
 _HUNG = 6 * READY_EVERY
-_START = 120.0
+_START = 600.0  # a large queue may have to be brought up to date
 _TO_END = {ACCEPT: 40.0, DELIVER: 90.0}
 """Seconds from SIGTERM to SIGKILL: accept gives its callers 30, deliver may have to wait for a slow server."""
 

@@ -4,6 +4,7 @@ import os
 import pathlib
 import resource
 import signal
+import subprocess
 import threading
 import time
 
@@ -192,3 +193,18 @@ def test_orphans_are_reaped_by_the_first_process_of_a_container(daemon: Running)
     os.kill(int(pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0]), signal.SIGTERM)
     assert daemon.process.wait(60) == 0
     assert not daemon.socket.exists()
+
+
+@pytest.mark.usefixtures("superuser")
+def test_in_a_container_the_log_of_all_goes_to_standard_error(daemon: Running) -> None:
+    daemon.configure(logfile="/dev/stderr", run_as="nobody")
+    command = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", *daemon.command("-f")]
+    with subprocess.Popen(command, env=daemon.environ, stderr=subprocess.PIPE, text=True) as process:
+        wait_until(lambda: answers(daemon.socket))
+        log = "__import__('pysendmail.log').log.Log(None, '/dev/stderr').write('test', 'from a child', 0)"
+        assert daemon.ask("os.getuid()") == "65534"
+        assert daemon.ask(log) == "None"
+        inside = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        os.kill(int(inside[0]), signal.SIGTERM)
+        _, said = process.communicate(timeout=60)
+    assert "/test[" in said and "from a child" in said and "/master[1]: ending" in said

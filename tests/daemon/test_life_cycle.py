@@ -1,6 +1,8 @@
 """The daemon starts and says so truthfully, serves, and ends within its time."""
 
+import fcntl
 import os
+import pathlib
 import signal
 import socket
 import stat
@@ -190,7 +192,7 @@ def test_closed_standard_descriptors_do_not_harm_it(daemon: Running) -> None:
 def test_idle_it_ends_by_itself_and_takes_its_socket_away(daemon: Running) -> None:
     process = daemon.start("idle=1.5")
     assert process.wait(60) == 0
-    assert os.listdir(daemon.socket.parent) == []
+    assert os.listdir(daemon.socket.parent) == ["submit.lock"]
     assert daemon.lines() == ["started", "ending, having been idle"]
 
 
@@ -213,3 +215,24 @@ def test_nobody_who_comes_while_it_ends_idle_is_lost(daemon: Running) -> None:
         assert served and process.returncode == 0
         assert process.stderr is not None
         process.stderr.close()
+
+
+def test_nobody_who_can_read_the_folder_can_keep_it_from_starting(daemon: Running) -> None:
+    daemon.socket.parent.mkdir(mode=0o755)
+    folder = os.open(daemon.socket.parent, os.O_RDONLY | os.O_DIRECTORY)
+    fcntl.flock(folder, fcntl.LOCK_EX)
+    daemon.start()
+    assert stat.S_IMODE((daemon.socket.parent / "submit.lock").stat().st_mode) == 0o600
+    assert daemon.stop() == 0
+    os.close(folder)
+
+
+def test_a_daemon_that_is_killed_before_it_serves_is_told_as_that(daemon: Running) -> None:
+    daemon.configure(from_full_name="slow")
+    starter = subprocess.Popen(daemon.command(), env=daemon.environ, stderr=subprocess.PIPE)
+    wait_until(daemon.socket.exists)
+    (parent,) = pathlib.Path(f"/proc/{starter.pid}/task/{starter.pid}/children").read_text().split()
+    os.kill(int(parent), signal.SIGKILL)
+    _, said = starter.communicate(timeout=60)
+    assert starter.returncode == 75
+    assert said == b"pysendmaild: the daemon was ended by signal 9 before it served\n"
