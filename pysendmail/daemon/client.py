@@ -173,14 +173,12 @@ class Client:
 
     def _converse(self, asked: "Options") -> None:
         """Make room for one who speaks SMTP over this connection from now on; he waits for the greeting."""
-        self._hall.check_open()
         self._hall.loop.forget(self.fd)
         self.fd = -1
         self._hall.converse(self, asked)
 
     def _receive(self) -> None:
         """Go on with what stands on the caller's standard input."""
-        self._hall.check_open()
         self._intake = Intake(**self._hall.room())
         self.state = SENDING
 

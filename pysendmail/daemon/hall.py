@@ -53,6 +53,7 @@ _SPARE = 64  # descriptors that are not for callers
 _COUNTED = 2.0  # seconds for which it is known how many messages of a uid are in the queue
 _ALIASES = "/etc/aliases"
 _SERVING_END = 30.0  # seconds that callers have to finish when the daemon is being stopped
+_ARRIVING = 2.0  # seconds that one of them may be silent before he has asked for anything
 
 
 class Hall:
@@ -190,7 +191,7 @@ class Hall:
     # Rules for what comes in
 
     def check_open(self) -> None:
-        """Raise TempFail if no message is taken any more."""
+        """Raise TempFail if no message is taken any more on a connection that may bring one after the other."""
         if self._stopping:
             raise errors.TempFail("the daemon is being stopped; try later")
 
@@ -399,10 +400,11 @@ class Hall:
 
     @property
     def ended(self) -> bool:
-        """Whether all is done after `stop`."""
+        """Whether all is done after `stop`; who has just come in has something to ask."""
         if not self._stopping:
             return False
-        return self.loop.now >= self._stopping or not any(one.state != ASKING for one in self.clients)
+        now = self.loop.now
+        return now >= self._stopping or not any(one.state != ASKING or now < one.last + _ARRIVING for one in self.clients)
 
     def close(self) -> None:
         """Commit what is complete, answer whom that concerns, and end."""

@@ -262,7 +262,8 @@ class _Gathering(SmtpSession):
 
     def mail(self, envelope: "Envelope") -> Answer | None:
         try:
-            self._hall.check_open()
+            if self._uid == NO_UID:  # who comes by TCP can come again; for a program that runs sendmail -bs this is all
+                self._hall.check_open()
             self._hall.check_requests()
             self._hall.check_caller(self._uid)
             self._hall.check_room(2 * envelope.size + ROOM)

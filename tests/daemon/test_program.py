@@ -218,3 +218,36 @@ def test_an_empty_name_is_no_configuration(installed: Installed) -> None:
 def test_a_wrong_command_line_of_pysendmaild_is_told(installed: Installed, arguments: list[str]) -> None:
     done = subprocess.run([installed.prefix / "sbin/pysendmaild", *arguments], capture_output=True, timeout=LIMIT)
     assert done.returncode == 64 and b"Traceback" not in done.stderr
+
+
+def test_nobody_who_has_called_is_sent_away_by_a_reload(machine: Machine) -> None:
+    pid = machine.start()
+    # One is slow with his message, one has only just connected, and one talks SMTP to the daemon through sendmail -bs.
+    slow = subprocess.Popen(machine.command("sbin/sendmail", "-i", "bob@example.net", uid=STRANGER), stdin=subprocess.PIPE)
+    talks = subprocess.Popen(
+        machine.command("sbin/sendmail", "-bs", uid=STRANGER), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert slow.stdin is not None and talks.stdin is not None and talks.stdout is not None
+    assert talks.stdout.readline().startswith(b"220 ")
+    slow.stdin.write(b"From: a@example.org\nTo: b@example.net\nSubject: number 1\n\n" + b"x" * 70 + b"\n" * (1 << 21))
+    slow.stdin.flush()
+    callers = [
+        subprocess.Popen(machine.command("sbin/sendmail", "-i", "bob@example.net", uid=STRANGER), stdin=subprocess.PIPE)
+        for _ in range(4)
+    ]
+    before = machine.children(pid)
+    for number, caller in enumerate(callers, 2):
+        assert caller.stdin is not None
+        caller.stdin.write(b"From: a@example.org\nTo: b@example.net\nSubject: number %d\n\n" % number)
+        os.kill(pid, signal.SIGHUP)
+        caller.stdin.close()
+    wait_until(lambda: machine.log.read_text().count("was read anew") >= 1 and len(set(machine.children(pid)) - set(before)) >= 1)
+    slow.stdin.close()
+    talks.stdin.write(b"MAIL FROM:<a@example.org>\r\nRCPT TO:<b@example.net>\r\nDATA\r\nSubject: number 9\r\n\r\nx\r\n.\r\nQUIT\r\n")
+    talks.stdin.flush()
+    said = talks.stdout.read()
+    assert [line[:3] for line in said.splitlines()] == [b"250", b"250", b"354", b"250", b"221"], said
+    assert [one.wait(LIMIT) for one in (slow, talks, *callers)] == [0] * 6
+    talks.stdin.close()
+    talks.stdout.close()
+    wait_until(lambda: sorted(machine.arrived()) == [1, 2, 3, 4, 5, 9])
