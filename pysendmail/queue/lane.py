@@ -36,6 +36,7 @@ else:
 
 _FIRST_BATCH = 10  # messages claimed at first, when it is not known how many recipients they have
 _BATCH = 100  # messages claimed at once
+_LONG = 1.0  # seconds that messages claimed at once may last: who is waited for does not overtake what is claimed
 _RECIPIENTS = 5000  # recipients claimed at once, more or less
 _BACKLOG = 4  # messages that wait for each connection before one more is made
 SLOW = 0.25
@@ -77,6 +78,7 @@ class Lane:
         self._after = 0
         self._taken = monotonic()
         self._batch = _FIRST_BATCH
+        self._filled = monotonic()
         self._sessions = 0
         self._most = 1 << 30
         self._strikes = 0
@@ -140,6 +142,9 @@ class Lane:
         horizon = HORIZON if self.way is None else self.settings.schedule.longest
         if self._round.endless and not self._round.is_due(*self.key, horizon):
             return
+        since, self._filled = self._filled, monotonic()
+        if self._round.endless and self._filled > since + _LONG:
+            self._batch = min(self._batch, _FIRST_BATCH)
         items = self._round.claim(self._batch, self.select, horizon, self._after)
         if items:
             self._after = 0 if self._round.due_only else items[-1].message.id

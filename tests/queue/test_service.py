@@ -7,7 +7,7 @@ import time
 import pytest
 
 from pysendmail.delivery import pool
-from pysendmail.queue import awaited, housekeeping, service
+from pysendmail.queue import awaited, housekeeping, lane, service
 from pysendmail.queue.schedule import Schedule
 from pysendmail.queue.values import QueuedRecipient
 from pysendmail.smtp.sasl import Credentials
@@ -325,6 +325,29 @@ def test_the_end_of_those_who_commit_is_the_end_of_the_service() -> None:
 
 
 # Those who wait for answers
+
+
+def test_of_a_slow_smarthosts_backlog_little_is_claimed_ahead_of_whom_somebody_waits_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lane, "_LONG", 0.05)
+    with Crowd() as server:
+        shop = Shop(server.port, connections=1)
+        usual = server._answer
+
+        def answer(line: str, good: str) -> str:
+            time.sleep(0.02 if line == "." else 0.0)
+            return usual(line, good)
+
+        server._answer = answer  # type: ignore[method-assign]
+        for number in range(60):
+            shop.add(b"n%d@y.test" % number, wake=False)
+        start(shop)
+        until(lambda: len(server.deliveries) >= 12)
+        shop.gone(shop.add(b"urgent@y.test", awaited=True))
+        arrived = names(server)
+        assert len(arrived) < 45 and arrived[-1] != "n59@y.test"
+        end(shop)
 
 
 def test_there_is_news_of_each_result_that_somebody_waits_for() -> None:
