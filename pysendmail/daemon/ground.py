@@ -137,6 +137,8 @@ class Ground:
         setup = Setup(self.found.path, self.found.file, self.queue)
         daemon = self.found.file.daemon
         setup.idle = daemon.idle_exit if daemon.line_of("idle_exit") else self._wish.idle
+        if any(not isinstance(one.address, str) for one in self._listeners):
+            setup.idle = None  # nobody would start the daemon again for who comes to a port of ours
         setup.interval = self._wish.interval
         setup.agent = self._wish.agent
         setup.foreground = self._wish.foreground

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from pysendmail import errors
+from pysendmail.daemon import listening
 from tests.conftest import skip
 from tests.daemon.running import LIMIT, Running, answers, ask, wait_until
 
@@ -164,3 +166,34 @@ def test_what_is_no_listening_socket_is_refused(daemon: Running, kind: str) -> N
     assert done.returncode == 78
     said = b"is no socket" if kind == "file" else b"does not listen for streams"
     assert said in done.stderr and done.stderr.count(b"\n") == 1
+
+
+def test_addresses_of_the_configuration_are_opened_beside_the_socket_of_the_manager(daemon: Running) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    activated = Activated(daemon, listen=f"127.0.0.1:{port}")
+    assert ask(activated.socket, "sorted(kind for kind, _ in setup.sockets)") == "['frames', 'smtp']"
+    assert ask(activated.socket, "setup.idle") == "None"  # nobody would start it again for the port
+    with socket.create_connection(("127.0.0.1", port), LIMIT) as sock:
+        sock.sendall(b"1 + 1\n")
+        assert sock.recv(100) == b"2\n"
+    daemon.configure(submission_socket="")
+    activated.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: not _connects(port))
+    assert ask(activated.socket, "[kind for kind, _ in setup.sockets]") == "['frames']"
+    assert activated.process.wait(LIMIT) == 0  # idle
+
+
+def test_a_port_that_is_in_use_is_told(daemon: Running) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = daemon.run("-f", listen=f"127.0.0.1:{port}")
+    assert done.returncode == 75
+    assert done.stderr.decode() == f"pysendmaild: 127.0.0.1:{port}: another program listens there\n"
+    assert not daemon.socket.exists()
+
+
+def test_an_address_that_the_machine_lacks_is_told_unless_it_is_optional() -> None:
+    assert listening.bind_port("192.0.2.1", 2525, True) == []
+    with pytest.raises(errors.SystemFailure, match="192.0.2.1:2525: cannot listen there: Cannot assign requested address"):
+        listening.bind_port("192.0.2.1", 2525, False)
