@@ -33,6 +33,7 @@ if test -n "$2"; then
 fi
 sed -i "s|^nobody:.*|nobody:x:65534:65534:nobody:$5:/bin/false|" "$1/passwd"
 mount --bind "$1" /etc
+mount -t tmpfs -o mode=755 tmpfs /run
 user=$4
 shift 5
 exec setpriv --reuid "$user" --regid "$user" --clear-groups -- "$@"

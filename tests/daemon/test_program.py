@@ -156,6 +156,33 @@ def test_any_user_sends_through_it_and_nobody_can_read_its_configuration(machine
     assert machine.log.read_text().count("master[") == 2
 
 
+def test_while_it_is_away_a_user_who_cannot_read_the_secret_is_told_to_try_later(machine: Machine) -> None:
+    pid = machine.start()
+    os.kill(pid, signal.SIGTERM)
+    wait_until(lambda: machine.leaders() == [])
+    done = machine.run("sbin/sendmail", "-i", "bob@example.net", uid=STRANGER, message=MESSAGE)
+    assert done.returncode == 75 and b"the daemon is not there" in done.stderr and done.stderr.count(b"\n") == 1
+    assert machine.send(1, uid=0) == 0 and machine.arrived() == [1]  # root can read it, and delivers himself
+
+
+def test_who_calls_while_it_is_being_restarted_is_served(machine: Machine) -> None:
+    pid = machine.start()
+    os.kill(pid, signal.SIGTERM)
+    wait_until(lambda: machine.leaders() == [])
+    caller = subprocess.Popen(
+        machine.command("sbin/sendmail", "-i", "bob@example.net", uid=STRANGER),
+        stdin=subprocess.PIPE, stderr=subprocess.PIPE, env={"PATH": "/usr/bin:/bin"},
+    )  # fmt: skip
+    assert caller.stdin is not None
+    caller.stdin.write(MESSAGE.replace(b"Subject: hello", b"Subject: number 7"))
+    caller.stdin.close()
+    caller.stdin = None
+    time.sleep(1)
+    machine.start()
+    assert caller.communicate(timeout=LIMIT) == (None, b"") and caller.returncode == 0
+    wait_until(lambda: machine.arrived() == [7])
+
+
 def test_its_processes_together_are_small_when_idle(machine: Machine) -> None:
     pid = machine.start()
     assert machine.send(0) == 0
