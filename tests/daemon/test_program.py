@@ -179,7 +179,8 @@ def test_who_calls_while_it_is_being_restarted_is_served(machine: Machine) -> No
     caller.stdin = None
     time.sleep(1)
     machine.start()
-    assert caller.communicate(timeout=LIMIT) == (None, b"") and caller.returncode == 0
+    _, said = caller.communicate(timeout=LIMIT)
+    assert (caller.returncode, said) == (0, b"")
     wait_until(lambda: machine.arrived() == [7])
 
 
