@@ -1,6 +1,6 @@
 """What the daemon's children stand on: the configuration, the sockets, the user, the queue's folder, the log."""
 
-from time import time
+from time import monotonic, sleep, time
 
 from pysendmail.command.console import complain
 from pysendmail.daemon import configuration, listening, privileges, renewal
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 SOCKET = "/run/pysendmail/submit.sock"
 QUEUE = "/var/spool/pysendmail/queue.db"
+_LAST = 1.0  # seconds
 
 
 class Wish:
@@ -116,6 +117,15 @@ class Ground:
         for one in [*self._listeners, *self._unwanted]:
             one.close()
         self._listeners, self._unwanted = [], []
+
+    def admit_last(self) -> None:
+        """Take our sockets' names away, and wait for a moment until whoever has come before has been let in."""
+        end = monotonic() + _LAST
+        named = [one for one in self._listeners if isinstance(one.address, str)]
+        for one in named:
+            one.hide()
+        while any(one.waiting() for one in named) and monotonic() < end:
+            sleep(_LAST / 200)
 
     def close_unless_waiting(self) -> bool:
         """Take the sockets' names away, unless somebody has just come; tell whether that was done.

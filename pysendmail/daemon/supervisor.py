@@ -212,6 +212,8 @@ class Supervisor:
         if not self._stopping:
             self._ground.notifier.stopping(status)
             self._ground.log("ending" if status != "Idle" else "ending, having been idle")
+            if ACCEPT in self._current and self._started:
+                self._ground.admit_last()
         self._stopping = True
         for one in [*self._current.values(), *self._old]:
             one.end()

@@ -279,3 +279,35 @@ def test_nobody_who_has_called_is_sent_away_by_a_reload(machine: Machine) -> Non
     talks.stdin.close()
     talks.stdout.close()
     wait_until(lambda: sorted(machine.arrived()) == [1, 2, 3, 4, 5, 9])
+
+
+def test_nobody_who_has_called_is_sent_away_when_it_ends(machine: Machine) -> None:
+    pid = machine.start()
+    command = machine.command("sbin/sendmail", "-i", "bob@example.net", uid=STRANGER)
+    accept = next(one for one in machine.children(pid) if "socket:" in str(_descriptors(one)))
+    os.kill(accept, signal.SIGSTOP)
+    callers = [subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(4)]
+    for number, caller in enumerate(callers):
+        assert caller.stdin is not None
+        caller.stdin.write(b"From: a@example.org\nTo: b@example.net\nSubject: number %d\n\n" % number)
+        caller.stdin.close()
+    wait_until(lambda: all("socket:" in str(_descriptors(one.pid)) for one in callers))
+    time.sleep(0.2)
+    os.kill(pid, signal.SIGTERM)
+    time.sleep(0.2)
+    os.kill(accept, signal.SIGCONT)
+    assert [one.wait(LIMIT) for one in callers] == [0] * 4
+    for caller in callers:
+        assert caller.stderr is not None
+        caller.stderr.close()
+    wait_until(lambda: machine.leaders() == [])
+    machine.start()
+    wait_until(lambda: sorted(machine.arrived()) == [0, 1, 2, 3])
+
+
+def _descriptors(pid: int) -> list[str]:
+    found = []
+    for name in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(OSError):
+            found.append(os.readlink(f"/proc/{pid}/fd/{name}"))
+    return found
