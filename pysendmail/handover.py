@@ -99,19 +99,19 @@ def connect(path: bytes, uid: "int | None") -> "_socket.socket | None":
     """Call the daemon at `path`; None if there is none, or not one of `uid`. Raises Refused if it is too busy."""
     line = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
     line.settimeout(PATIENCE)
-    waited = 0.0
+    end = 0.0
     while True:
         try:
             line.connect(path)
             break
         except BlockingIOError:  # as many callers as the kernel keeps are waiting already
-            if waited >= _CROWDED:
+            from time import monotonic, sleep
+
+            end = end or monotonic() + _CROWDED
+            if monotonic() > end:
                 line.close()
                 raise Refused(75, "the daemon is too busy; try later") from None
-            from time import sleep
-
             sleep(0.02)
-            waited += 0.02
         except OSError:
             line.close()
             return None

@@ -7,6 +7,7 @@ other runner, may share a queue.
 """
 
 import _signal
+import gc
 import os
 from time import monotonic, time
 
@@ -38,6 +39,7 @@ def run_at_interval(options: "Options", file: "File", account: "Account") -> int
 
     Raises Failure, before anything is left behind, for a selection that is not offered and a queue that cannot be used.
     """
+    gc.enable()  # the process lives long
     selection(options)
     if options.config is not None:
         options.config = os.path.abspath(options.config)

@@ -1,5 +1,6 @@
 """Run the queue: `sendmail -q` for all or some of it, and what a caller leaves behind who wants to wait for nothing."""
 
+import gc
 import os
 
 from pysendmail import errors
@@ -32,6 +33,7 @@ def run_queue(options: "Options", program: str, file: "File", account: "Account"
         store = open_queue(account, create=False)
     except Missing:
         return 0
+    gc.enable()  # there may be any number of messages
     try:
         runner = Runner(
             store,

@@ -1,5 +1,6 @@
 """Start the daemon: in the foreground, or in the background once it serves, so that its exit code tells the truth."""
 
+import gc
 import os
 
 from pysendmail import errors
@@ -19,6 +20,7 @@ _UP = b"."
 
 def launch(wish: Wish, runs: "Runs") -> int:
     """Run the daemon to its end, or in the background until it serves; return the exit code. Raises Failure."""
+    gc.enable()  # the command has put that off, for it rarely lives long
     block_signals()
     passed = listening.take_over(os.environ)
     notifier = Notifier(os.environ)

@@ -11,6 +11,7 @@ import pytest
 from tests.conftest import Installed, skip
 from tests.daemon.door import Door
 from tests.daemon.running import Running
+from tests.daemon.siege import Siege, Sink
 
 
 @pytest.fixture
@@ -38,3 +39,14 @@ def superuser() -> None:
     """Skip where only root can do what is tested."""
     if os.getuid() != 0:
         skip("only root can become another user")
+
+
+@pytest.fixture
+def siege(installed: Installed) -> Iterator[Siege]:
+    """Give a whole daemon, not started yet, with a smarthost; the folder's name is short, as a socket's has to be."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="pysendmail-"))
+    with Sink() as server:
+        made = Siege(installed.sendmail, folder, server)
+        yield made
+        made.clear()
+    shutil.rmtree(folder)
