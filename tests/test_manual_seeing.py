@@ -8,17 +8,21 @@ from typing import Any
 
 import pytest
 
-from pysendmail.command.admin import journey, journey_object, journey_story, metrics, picture, status
+from pysendmail.command.admin import journey, journey_object, journey_story, metrics, picture, status, trace
 from pysendmail.command.admin.outlook import Outlook
+from pysendmail.message.header import make
+from pysendmail.message.journey import follow
 from tests.command.queued import NOW, Queue
 from tests.command.test_journey import leg
 from tests.command.test_status import live, queue
+from tests.imports import ROOT
 from tests.test_manual import section
 
 PARTS = {
     "log": ("The log", journey.add_parser),
     "status": ("The status", status.add_parser),
     "metrics": ("Monitoring", metrics.add_parser),
+    "trace": ("The way of a message", trace.add_parser),
 }
 
 __all__ = ["queue"]
@@ -77,3 +81,17 @@ def test_every_figure_is_in_the_manual_with_its_labels_and_its_meaning(queue: Qu
         name = family.name + {"counter": "_total", "info": "_info"}.get(family.kind, "")
         known.append((name, ", ".join(family.samples[0][0]), family.meaning))
     assert told == known
+
+
+def test_the_names_in_the_json_of_a_trace_are_those_of_the_manual() -> None:
+    found = follow([make(b"Received", b"x"), make(b"Received", b"from a by b")], 0.0)
+    story: dict[str, Any] = trace._object(found)
+    (hop, _) = story["hops"]
+    told = names(part("The way of a message").partition(".It Fl -json\n")[2])
+    assert told == {*story, *hop, *hop["from"], *hop["signs"][0]}
+
+
+def test_the_manual_has_each_sign_of_a_trace() -> None:
+    source = (ROOT / "pysendmail" / "message" / "journey.py").read_text()
+    told = set(re.findall(r"^\.It Cm ([a-z]+)$", part("The way of a message"), flags=re.M))
+    assert told == set(re.findall(r'signs\.append\(\("([a-z]+)"', source))

@@ -60,6 +60,10 @@ def run(arguments: list[str]) -> int:
         return _status(asked, arguments)
     if asked.program == "metrics":
         return _metrics(asked)
+    if asked.program == "trace":
+        from pysendmail.command.admin import trace
+
+        return trace.run(asked)
     from pysendmail.command.admin.check import check
 
     return check(asked.config, asked.account, asked.verbose)
@@ -143,7 +147,7 @@ def _parser() -> "ArgumentParser":
     from argparse import ArgumentParser
 
     from pysendmail.command import agent
-    from pysendmail.command.admin import explain, journey, metrics, queue, status
+    from pysendmail.command.admin import explain, journey, metrics, queue, status, trace
 
     parser = ArgumentParser(prog="pysendmail", description="Look after the sendmail command of pysendmail.")
     parser.add_argument("--version", action="version", version=f"pysendmail {__version__}")
@@ -162,4 +166,5 @@ def _parser() -> "ArgumentParser":
     journey.add_parser(commands)
     status.add_parser(commands)
     metrics.add_parser(commands)
+    trace.add_parser(commands)
     return parser
