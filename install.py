@@ -35,7 +35,7 @@ UNITS = {
 }
 
 LAUNCHER = """\
-#!{python} -IS
+#!{python} -ISXutf8
 import sys; sys.path.insert(0, {modules})
 from {module} import main
 main()

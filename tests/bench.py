@@ -81,7 +81,7 @@ def rows(folder: pathlib.Path, guarded: Smarthost, clear: Smarthost, ca: pathlib
     words = (f"tls_trust_file {ca}", "user alice", "password secret")
     by_tls = str(write_configuration(folder / "tls.conf", guarded.port, *words))
     in_clear = str(write_configuration(folder / "clear.conf", clear.port, "tls off"))
-    command = [python, "-IS", str(folder / "prefix/sbin/sendmail")]
+    command = [python, "-ISXutf8", str(folder / "prefix/sbin/sendmail")]
     return [
         Row("python3 -IS -c pass", [python, "-IS", "-c", "pass"]),
         Row("sendmail --version", [*command, "--version"]),

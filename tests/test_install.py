@@ -32,7 +32,7 @@ def byte_codes(folder: pathlib.Path) -> list[pathlib.Path]:
 
 def test_the_command_is_a_script_of_four_lines_without_site_packages(installed: Installed) -> None:
     assert (installed.prefix / "sbin/sendmail").read_text() == (
-        f"#!{installed.python} -IS\n"
+        f"#!{installed.python} -ISXutf8\n"
         f"import sys; sys.path.insert(0, '{installed.prefix}/lib/pysendmail')\n"
         "from pysendmail.entry import main\n"
         "main()\n"
