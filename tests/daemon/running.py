@@ -166,8 +166,8 @@ class Running:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
-            assert self.process.stderr is not None
-            self.process.stderr.close()
+            if self.process.stderr is not None:
+                self.process.stderr.close()
         for pid in self.pids:
             if is_alive(pid) and str(STANDIN) in pathlib.Path(f"/proc/{pid}/cmdline").read_text():
                 os.kill(pid, signal.SIGKILL)

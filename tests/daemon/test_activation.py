@@ -109,7 +109,7 @@ class Activated:
         self.socket = daemon.folder / "passed"
         command = [str(tool), "-l", str(self.socket), *options, *daemon.command("-f", "idle=2")]
         self.process = subprocess.Popen(command, env=daemon.environ, stderr=subprocess.DEVNULL)
-        daemon.process = None
+        daemon.process = self.process  # whatever becomes of the test, it is ended
         wait_until(self._listens)
 
     def _listens(self) -> bool:
