@@ -32,7 +32,7 @@ def entry() -> Entry:
 
 
 def run() -> None:
-    store = SqliteStore(path)
+    store = SqliteStore(path, patience=3.0)  # nobody else is there to wait for
     if action in ("add", "large", "close"):
         store.add(entry())
         tell("added")
