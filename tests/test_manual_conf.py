@@ -11,6 +11,7 @@ from pysendmail.config import accounts, aliases, reader, values
 from pysendmail.config.callers import CALLER_WORDS, Rule
 from pysendmail.config.daemon import DAEMON_WORDS, Daemon
 from pysendmail.config.words import ACTS, NOTED, OLD, REFUSED, WORDS
+from pysendmail.message.address import Mailbox
 from tests.conftest import skip
 from tests.imports import ROOT
 
@@ -167,7 +168,23 @@ def test_every_example_is_a_good_configuration() -> None:
             account, _ = accounts.choose(file, account=name.encode("latin-1"))
             assert account.notes == []
         assert accounts.choose(file)[0].host
-    aliases.parse(shown[3].encode(), "example").check()
+    assert list(aliases.parse(shown[3].encode(), "example").problems()) == []
+
+
+def test_the_example_of_aliases_does_what_it_says() -> None:
+    text = re.findall(r"^\.Bd -literal.*?\n(.*?)^\.Ed", section("ALIASES"), flags=re.M | re.S)[0]
+    listed = aliases.parse(text.replace(":include:/etc/pysendmail/web", "web@example.org").encode(), "example")
+    assert list(listed.problems()) == []
+    found = {
+        name: [one.address.decode() for one in listed.expand(Mailbox(name.encode(), b"", 0, 0)) or []]
+        for name in ("postmaster", "BACKUP+x", "web", "www-data")
+    }
+    assert found == {
+        "postmaster": ["alice@example.org"],
+        "BACKUP+x": ["alice@example.org", "bob@example.net", "jane@example.org"],
+        "web": ["web@example.org"],
+        "www-data": ["alice@example.org"],
+    }
 
 
 def test_the_first_example_has_five_lines_and_logs_in_over_tls() -> None:

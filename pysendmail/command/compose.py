@@ -73,7 +73,8 @@ def compose(
     if message.empty and not account.allow_empty:
         raise errors.DataError("the input is empty; nothing was sent (allow_empty on would send it)")
     known = (aliases or aliases_of)(account)
-    expand = known.expand if known is not None else None
+    expansion = known.expansion() if known is not None else None
+    expand = expansion.expand if expansion is not None else None
     facts = _facts(options, caller, account, now, qid, envelope)
     if envelope is None:
         prepared = prepare(
@@ -104,7 +105,8 @@ def compose(
         (envelope.envid if envelope is not None else None) or options.envid,
         each,
     )
-    return Composed(account, reason, parcel, prepared, [*account.notes, *message.notes, *prepared.notes])
+    notes = [*account.notes, *message.notes, *prepared.notes, *(expansion.notes if expansion is not None else ())]
+    return Composed(account, reason, parcel, prepared, notes)
 
 
 def choose_account(

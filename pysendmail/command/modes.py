@@ -1,7 +1,7 @@
 """The modes that send nothing: the queue's list, a queue run, the alias file's check, and where an address would go."""
 
 from pysendmail import errors
-from pysendmail.command.console import say, write
+from pysendmail.command.console import complain, say, write
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from pysendmail.options import Options
 
     FindAliases = Callable[[Account], Aliases | None]
+
+_PROBLEMS = 100
+_SHOWN = 20  # addresses of one alias
 
 
 def run(options: "Options", program: str) -> int:
@@ -93,17 +96,47 @@ def _check_aliases(options: "Options", program: str) -> int:
         file = configuration(options, caller)
     except errors.NoConfig:
         return 0
-    return check_aliases(options, caller, file, aliases_of)
+    return check_aliases(options, caller, file, aliases_of, program)
 
 
-def check_aliases(options: "Options", caller: "Caller", file: "File", find: "FindAliases") -> int:
-    """Let the errors of the alias file speak that holds for a caller. Raises ConfigError."""
+def check_aliases(
+    options: "Options", caller: "Caller", file: "File", find: "FindAliases", program: str, listing: bool = True
+) -> int:
+    """Say what is wrong with the alias file that holds for a caller, and with -v what it gives if `listing` is allowed.
+
+    Return 78 if there is an error in it, 0 if there are only values that are refused. Raises ConfigError.
+    """
     from pysendmail.command.compose import choose_account
 
     known = find(choose_account(file, options, caller, None)[0])
-    if known is not None:
-        known.check()
-    return 0
+    if known is None:
+        return 0
+    code = count = 0
+    for text, fatal in known.problems():
+        code = errors.ConfigError.exit_code if fatal else code
+        count += 1
+        if count <= _PROBLEMS:
+            complain(program, text)
+    if count > _PROBLEMS:
+        complain(program, f"{known.place}: {count - _PROBLEMS} more of the kind")
+    if options.verbose and listing:
+        _list_aliases(known)
+    return code
+
+
+def _list_aliases(known: "Aliases") -> None:
+    """Print each alias with what it stands for, so far as it fits into a line."""
+    from pysendmail.message.address import Mailbox
+
+    for name in known.names():
+        mailbox = Mailbox(name, b"", 0, 0)
+        try:
+            found = known.expand(mailbox) or []
+        except errors.Failure:
+            continue  # it was complained of
+        text = ", ".join([_text(one.address) for one in found[:_SHOWN]])
+        more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+        say(f"{_text(mailbox.address)}: {text}{more}")
 
 
 def _verify(options: "Options", program: str) -> int:
@@ -113,10 +146,10 @@ def _verify(options: "Options", program: str) -> int:
     from pysendmail.command.submit import configuration
 
     caller = Caller()
-    return verify(options, caller, configuration(options, caller), aliases_of)
+    return verify(options, caller, configuration(options, caller), aliases_of, program)
 
 
-def verify(options: "Options", caller: "Caller", file: "File", find: "FindAliases") -> int:
+def verify(options: "Options", caller: "Caller", file: "File", find: "FindAliases", program: str) -> int:
     """Print for each address where it would go for this caller, and through which account. Raises Failure."""
     from pysendmail.command.compose import choose_account
     from pysendmail.command.identity import mail_domain
@@ -127,8 +160,11 @@ def verify(options: "Options", caller: "Caller", file: "File", find: "FindAliase
         raise errors.UsageError("-bv needs an address to verify")
     known = find(account)
     for argument in options.recipients:
-        recipients = Recipients(mail_domain(account), False, known.expand if known is not None else None)
+        expansion = known.expansion() if known is not None else None
+        recipients = Recipients(mail_domain(account), False, expansion.expand if expansion is not None else None)
         from_arguments([argument], recipients, [])
+        for note in expansion.notes if expansion is not None else ():
+            complain(program, note)
         for address in recipients.addresses():
             say(f"{_text(argument)}... to {_text(address)} by {account.host} port {account.port} ({reason})")
     return 0

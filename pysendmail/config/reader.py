@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pysendmail.config.daemon import Daemon
 
 FILE_LIMIT = 1 << 20
+_PIECE = 1 << 20
 _LINE_LIMIT = 16384
 _WORD_LIMIT = 40
 _WORD_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_")
@@ -277,7 +278,7 @@ def _require_regular(status: os.stat_result, place: str) -> None:
 def _read_all(fd: int, limit: int, place: str) -> bytes:
     parts = []
     left = limit + 1
-    while left > 0 and (part := os.read(fd, left)):
+    while left > 0 and (part := os.read(fd, min(left, _PIECE))):
         parts.append(part)
         left -= len(part)
     if left <= 0:

@@ -84,12 +84,11 @@ def _detach(setup: "Setup", kept: int) -> None:
 def _readable(setup: "Setup") -> list[str]:
     """Return the folders that accept has to read in wherever they are: the program's, the queue's, the aliases'."""
     from pysendmail.config import accounts
+    from pysendmail.daemon import aliasing
 
     found = {os.path.dirname(setup.queue), sys.prefix, sys.base_prefix, *sys.path}
     for section in setup.file.accounts.values():
-        account = accounts.Account(setup.file, section)
-        if account.aliases:
-            found.add(os.path.dirname(account.aliases))
+        found |= aliasing.folders(accounts.Account(setup.file, section), setup.agent)
     return sorted(found - {"", "/"})
 
 

@@ -16,6 +16,7 @@ from pysendmail.command.compose import intake_lines, log_tag
 from pysendmail.command.identity import NO_UID, Caller, mail_domain
 from pysendmail.command.queueing import Submitted, settings_of
 from pysendmail.config import accounts
+from pysendmail.daemon.aliasing import Aliasing
 from pysendmail.daemon.channel import Channel
 from pysendmail.daemon.client import ANSWERED, ASKING, SENDING, SERVED, WAITING, Client
 from pysendmail.daemon.committer import Committer, Job
@@ -51,7 +52,6 @@ _SIGN = 20.0  # seconds after which who waits is told that we are alive
 _KNOWN = 1000  # callers whose entries of the password file are kept
 _SPARE = 64  # descriptors that are not for callers
 _COUNTED = 2.0  # seconds for which it is known how many messages of a uid are in the queue
-_ALIASES = "/etc/aliases"
 _SERVING_END = 30.0  # seconds that callers have to finish when the daemon is being stopped
 _ARRIVING = 2.0  # seconds that one of them may be silent before he has asked for anything
 
@@ -85,13 +85,12 @@ class Hall:
         self._committer.start()
         self._per_uid: dict[int, int] = {}
         self._callers: dict[int, Caller] = {}
-        self._aliases: dict[str, tuple[object, Aliases]] = {}
+        self._aliasing = Aliasing(agent, self.note)
         self._ids = Ids()
         self._log = _log_of(file)
         self._resting: list[tuple[_socket.socket, Callable[[int], None]]] = []
         self._listeners: dict[int, _socket.socket] = {}
         self._stopping = 0.0
-        self._agent = agent
         self._waiting = Waiting(self)
         self.places = Places(self._begin, lambda uid: uid in (0, self.own))
         self.followers = Followers()
@@ -222,19 +221,7 @@ class Hall:
 
     def aliases(self, account: "Account") -> "Aliases | None":
         """Return the aliases that hold for an account; the system's daemon has some of its own. Raises ConfigError."""
-        name = account.aliases
-        if not name:
-            if self._agent or not os.path.exists(_ALIASES):
-                return None
-            name = _ALIASES
-        status = os.stat(name) if os.path.exists(name) else None
-        stamp = (status.st_mtime_ns, status.st_size, status.st_ino) if status is not None else None
-        known = self._aliases.get(name)
-        if known is None or known[0] != stamp:
-            from pysendmail.config import aliases
-
-            known = self._aliases[name] = stamp, aliases.load(name)
-        return known[1]
+        return self._aliasing.of(account)
 
     def caller(self, uid: int) -> Caller:
         """Return who a uid is; the password file is not asked for each message."""

@@ -54,9 +54,11 @@ def _answer(hall: "Hall", client: "Client", channel: Channel) -> int:
         return administer(hall, client, channel)
     caller = hall.caller(client.uid)
     if options.mode == "verify":
-        return modes.verify(options, caller, hall.file, hall.aliases)
+        return modes.verify(options, caller, hall.file, hall.aliases, client.program)
     if options.mode == "aliases":
-        return modes.check_aliases(options, caller, hall.file, hall.aliases)
+        # The daemon may read a file that its caller may not.
+        listing = client.uid in (0, hall.own)
+        return modes.check_aliases(options, caller, hall.file, hall.aliases, client.program, listing)
     store = open_store(hall)
     if store is None:
         return mailq(None) if options.mode == "list" else 0

@@ -21,6 +21,7 @@ class Recipients:
     """Envelope recipients in the order they came, each once, after alias expansion.
 
     `bad` collects what is no address as (text, reason) if `skip_bad`; otherwise the first one raises errors.DataError.
+    An alias that leads to nobody raises errors.NoUser, or is bad likewise.
     """
 
     __slots__ = ("_expand", "_found", "_maildomain", "_skip_bad", "bad")
@@ -38,7 +39,13 @@ class Recipients:
             self._refuse(text[start:end].strip(), reason)
         expand = self._expand
         for mailbox in found.mailboxes:
-            targets = expand(mailbox) if expand else None
+            try:
+                targets = expand(mailbox) if expand else None
+            except errors.NoUser as failure:
+                if not self._skip_bad:
+                    raise
+                self.bad.append((mailbox.address, str(failure)))
+                continue
             if targets is None:
                 self._add(mailbox)
             else:

@@ -189,7 +189,7 @@ def test_a_message_that_is_none_is_refused_and_the_session_goes_on(door: Door, t
 def test_a_bad_alias_file_is_told_and_nothing_is_lost(door: Door) -> None:
     door.clear()
     aliases = door.folder / "aliases"
-    aliases.write_text("odd\n")
+    aliases.write_text("root odd\n")
     door.start(f"aliases {aliases}")
     with Wire(door) as wire:
         assert wire.say(b"MAIL FROM:<ann@example.org>\r\nRCPT TO:<root>\r\nDATA\r\n" + MESSAGE, 4)[3].startswith("451 4.3.5 ")

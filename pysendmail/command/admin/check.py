@@ -5,6 +5,7 @@ from time import monotonic
 
 from pysendmail import errors
 from pysendmail.command.admin.configured import choose
+from pysendmail.command.compose import aliases_of
 from pysendmail.command.console import say, show
 from pysendmail.command.identity import Caller, forbid_core_dumps
 from pysendmail.config import credentials
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from pysendmail.config.accounts import Account
     from pysendmail.config.reader import File
     from pysendmail.smtp.client import Client
+
+_PROBLEMS = 20
 
 
 def check(config: str | None, account_name: str | None, verbose: bool) -> int:
@@ -34,9 +37,23 @@ def _run(config: str | None, account_name: str | None, verbose: bool) -> None:
     _step("configuration", f"{file.place}: {reason}")
     for note in [*account.notes, *_unknown_callers(file)]:
         _step("note", note)
+    _check_aliases(account)
     found = credentials.find(account, home=caller.home or None, environ=os.environ, tty=True)
     _step("password", "none is needed" if found is None or not found.secret else "found")
     _connect(account, Route(account, found, show if verbose else None))
+
+
+def _check_aliases(account: "Account") -> None:
+    """Print what is wrong with the alias file. Raises ConfigError if it cannot be read."""
+    known = aliases_of(account)
+    if known is None:
+        return
+    found = [text for text, _ in known.problems()]
+    _step("aliases", f"{known.place}: {sum([1 for _ in known.names()])} names")
+    for text in found[:_PROBLEMS]:
+        _step("note", text)
+    if len(found) > _PROBLEMS:
+        _step("note", "newaliases tells more about the aliases")
 
 
 def _unknown_callers(file: "File") -> list[str]:
