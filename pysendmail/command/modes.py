@@ -166,7 +166,7 @@ def verify(options: "Options", caller: "Caller", file: "File", find: "FindAliase
         for note in expansion.notes if expansion is not None else ():
             complain(program, note)
         for address in recipients.addresses():
-            say(f"{_text(argument)}... to {_text(address)} by {account.host} port {account.port} ({reason})")
+            say(f"{_text(argument)}... to {_text(address)} by {account.server_names()} ({reason})")
     return 0
 
 

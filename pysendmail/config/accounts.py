@@ -22,11 +22,41 @@ _BY_HAND = ("auth", "auto_from", "caller_config", "from", "timeout")
 _PLAIN = tuple((word, row[2]) for word, row in WORDS.items() if row[0] == ACTS and word not in _BY_HAND)
 
 
+class Server:
+    """One server of an account; `starttls` says that it begins in clear where TLS is used.
+
+    `identity` is the name that its certificate has to be for, if not its own. A `host` that begins with srv: stands for
+    the servers of a domain, which DNS knows.
+    """
+
+    __slots__ = ("host", "identity", "port", "starttls")
+
+    def __init__(self, host: str, port: int, starttls: bool, identity: str = "") -> None:
+        self.host = host
+        self.port = port
+        self.starttls = starttls
+        self.identity = identity
+
+    @property
+    def domain(self) -> str | None:
+        """Return the domain that it stands for, None for a server."""
+        return self.host[len(values.SRV) :] if self.host.startswith(values.SRV) else None
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """Return what tells it apart from others."""
+        return self.host, self.port
+
+    def __str__(self) -> str:
+        return self.host if self.domain is not None else f"{self.host} port {self.port}"
+
+
 class Account:
     """One account, each attribute a word of the configuration; what was not written has its default.
 
     `sender` is the address of the word `from`, None if that is a pattern. `auth` is whether to log in, or the one
     mechanism to do it with, in capitals. `timeout` is in seconds; `timeout_written` tells whether the file says it.
+    `servers` are in the order in which they are tried; `host`, `port` and `tls_starttls` are those of the first one.
     `notes` are for the log. What goes into a message or an envelope is bytes, names of hosts and files are text.
     """
 
@@ -35,8 +65,8 @@ class Account:
         "connections", "delivery", "expire", "keepfailed", "postmaster", "queue", "rate", "retry", "uncertain", "warn",
         "domain", "dsn_notify", "dsn_return", "extract_minus_args", "from_full_name", "host", "logfile", "maildomain",
         "keep_connections", "max_recipients", "name", "notes", "null_sender", "password", "passwordeval",
-        "place", "port", "privacy", "sender", "sender_from_header", "set_date_header", "set_from_header",
-        "set_msgid_header", "source_ip", "syslog", "timeout", "timeout_written", "tls", "tls_cert_file",
+        "place", "port", "privacy", "sender", "sender_from_header", "servers", "set_date_header", "set_from_header",
+        "set_msgid_header", "source_ip", "srv_domains", "syslog", "timeout", "timeout_written", "tls", "tls_cert_file",
         "tls_certcheck", "tls_crl_file", "tls_fingerprint", "tls_host_override", "tls_key_file", "tls_min_version",
         "tls_starttls", "tls_trust_file", "undisclosed_recipients", "user",
     )  # fmt: skip
@@ -74,6 +104,7 @@ class Account:
     set_from_header: "When"
     set_msgid_header: "When"
     source_ip: str | None
+    srv_domains: tuple[str, ...] | None
     syslog: str | None
     tls: str
     tls_cert_file: str | None
@@ -138,12 +169,20 @@ class Account:
         if not self.port and self.tls_starttls:
             self.port = 25
 
+    def server_names(self) -> str:
+        """Return the servers in words."""
+        return ", then ".join([str(server) for server in self.servers])
+
     def _settle(self) -> None:
         """Fill in what follows from other words."""
-        if self.port == 465 and self.tls == "on" and not self.written("tls_starttls"):
-            self.tls_starttls = False  # that port speaks TLS from the first octet on (RFC 8314), nothing else works
-        if not self.port:
-            self.port = 25 if self.tls == "off" else 587 if self.tls_starttls else 465
+        if " " in self.host or ":" in self.host:
+            from pysendmail.config.servers import split
+
+            self.servers = [self._server(host, port or self.port) for host, port in split(self.host)]
+        else:
+            self.servers = [self._server(self.host, self.port)]
+        first = self.servers[0]
+        self.host, self.port, self.tls_starttls = first.domain or first.host, first.port, first.starttls
         if self.password is not None and self.passwordeval is not None:
             if self._line_of("password") > self._line_of("passwordeval"):
                 self.passwordeval = None
@@ -151,6 +190,13 @@ class Account:
                 self.password = None
         if self.domain and "%" in self.domain:
             self.domain = _greeting(self.domain, self.place_of("domain"))
+
+    def _server(self, host: str, port: int) -> Server:
+        """Make a server of the account; port 465 speaks TLS from the first octet on (RFC 8314), nothing else works."""
+        starttls = self.tls_starttls
+        if port == 465 and self.tls == "on" and not self.written("tls_starttls"):
+            starttls = False
+        return Server(host, port or (25 if self.tls == "off" else 587 if starttls else 465), starttls)
 
     def _line_of(self, word: str) -> int:
         return self._section.words[word][1]

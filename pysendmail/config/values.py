@@ -6,6 +6,8 @@ A value is text of one octet a character (latin-1), so that nothing is lost on t
 
 _HOST_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")
 _NOT_IN_ADDRESS = frozenset(' \t,;:<>()"\\@')
+_MOST_HOSTS = 16
+SRV = "srv:"
 MECHANISMS = {
     "plain", "login", "cram-md5", "scram-sha-1", "scram-sha-1-plus", "scram-sha-256", "scram-sha-256-plus",
     "xoauth2", "oauthbearer", "external",
@@ -60,7 +62,38 @@ def host(value: str) -> str:
     try:
         return address(bare)
     except Expected:
-        raise Expected("a host name or an IP address (a port has its own word)") from None
+        raise Expected("a host name or an IP address") from None
+
+
+def hosts(value: str) -> str:
+    """Read the servers of an account, parted by blanks: hosts, each perhaps with a port, and domains that name them."""
+    found = _items(value)
+    if len(found) > _MOST_HOSTS:
+        raise Expected(f"at most {_MOST_HOSTS} servers")
+    return " ".join([_server(item) for item in found]) or host(value)
+
+
+def _items(value: str) -> list[str]:
+    return [item for item in value.replace("\t", " ").split(" ") if item]
+
+
+def _server(item: str) -> str:
+    """Read one server: NAME, NAME:PORT, an IPv6 address with its port behind brackets, or srv:DOMAIN."""
+    if item[: len(SRV)].lower() == SRV:
+        return SRV + _name(item[len(SRV) :])
+    name, colon, number = item.rpartition(":")
+    bracketed = item[0] == "[" and name[-1:] == "]"
+    if colon and (bracketed or ":" not in name):
+        return f"{f'[{host(name)}]' if bracketed and ':' in name else host(name)}:{port(number)}"
+    return host(item)
+
+
+def domains(value: str) -> tuple[str, ...] | None:
+    """Read domains parted by blanks; no value takes them back."""
+    try:
+        return tuple([_name(item).lower() for item in _items(value)]) or None
+    except Expected:
+        raise Expected("domains, parted by blanks") from None
 
 
 def _name(value: str) -> str:

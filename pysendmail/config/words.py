@@ -19,7 +19,8 @@ SECRETS = frozenset(("password", "passwordeval"))
 # word: (ACTS, converter, default), (OLD, converter, the word that acts) or (NOTED or REFUSED, what is looked at, text)
 WORDS: "dict[str, tuple[int, Callable[[str], object], object]]" = {
     # the server
-    "host": (ACTS, values.host, ""),
+    "host": (ACTS, values.hosts, ""),
+    "srv_domains": (ACTS, values.domains, None),
     "port": (ACTS, values.port, 0),
     "source_ip": (ACTS, values.optional_address, None),
     "domain": (ACTS, values.greeting, None),

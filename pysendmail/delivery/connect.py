@@ -11,7 +11,7 @@ from pysendmail.delivery.link import Link, TimedOut
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Any
 
     from pysendmail.delivery.link import Address
@@ -42,32 +42,47 @@ def _look_up(host: str, port: int, deadline: float) -> "list[tuple[int, int, int
         return _getaddrinfo(host, port, _socket.AI_NUMERICHOST)
     except OSError:
         pass  # not a literal
+    found: list[tuple[int, int, int, str, Any]] | OSError | None = in_time(lambda: _asked(host, port), deadline)
+    if found is None:
+        raise TimedOut(f"the address of {host} was not found in time")
+    return found
+
+
+def _asked(host: str, port: int) -> "list[tuple[int, int, int, str, Any]] | OSError":
+    try:
+        return _getaddrinfo(host, port, 0)
+    except OSError as error:
+        return error
+    except UnicodeError:
+        return OSError("the name is no host name")
+
+
+def in_time(ask: "Callable[[], Any]", deadline: float) -> "Any":
+    """Return what a function returns that knows neither deadlines nor signals and never raises; None if it takes longer."""
     import _thread
 
-    answers: list[list[tuple[int, int, int, str, Any]] | OSError] = []
+    answers: list[Any] = []
     done = _thread.allocate_lock()
     done.acquire()
 
-    def ask() -> None:
+    def run() -> None:
         try:
-            answers.append(_getaddrinfo(host, port, 0))
-        except (OSError, UnicodeError) as error:
-            answers.append(error if isinstance(error, OSError) else OSError("the name is no host name"))
+            answers.append(ask())
         finally:
             done.release()
 
     try:
-        _thread.start_new_thread(ask, ())
+        _thread.start_new_thread(run, ())
     except RuntimeError:  # the caller may have no more processes; the resolver's own limits have to do
-        ask()
+        run()
     while True:
         left = max(0.0, min(deadline - monotonic(), 86400))
         with Waiting():
             found = done.acquire(timeout=bounded(left))
         if found:
-            return answers[0]
+            return answers[0] if answers else None
         if left <= 0:
-            raise TimedOut(f"the address of {host} was not found in time")
+            return None
 
 
 def _getaddrinfo(host: str, port: int, flags: int) -> "list[tuple[int, int, int, str, Any]]":

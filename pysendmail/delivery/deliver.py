@@ -99,14 +99,16 @@ def send_all(
 ) -> None:
     """Run transactions until each recipient has his outcome; raises the failure that leaves recipients without one.
 
-    `settle` is told each transaction before the next one begins. `reopen` opens the session again. A new connection is
-    made only where the last one got on, or where it had `served` before and the server ended it without a look at this
-    transaction.
+    `settle` is told each transaction before the next one begins. A first one in which the server put everybody off is
+    not settled, but made again at the account's next server if that can be used. `reopen` opens the session again. A new
+    connection is made only where the last one got on, or where it had `served` before and the server ended it without a
+    look at this transaction.
     """
     account = session.route.account
     most, waiting = account.max_recipients, parcel.recipients
     setup = ROUNDS * account.timeout
     sending = 2 * account.timeout + mail.size / _SLOWEST + _PER_RECIPIENT * min(most, len(waiting))
+    settled = False
     rounds = 1 + len(waiting) // min(most, _FEWEST)
     end = monotonic() + rounds * (setup + sending + session.route.patience.end_of_data)
     while waiting:
@@ -117,9 +119,13 @@ def send_all(
         transaction = session.send(mail, now)
         usable = session.usable  # which listens once more, and may hear something that changes an outcome
         again = served and transaction.unseen
+        if not (again or settled) and transaction.put_off and (other := _next_server(session, parcel, end)) is not None:
+            mail, waiting, served = other, now + waiting, False
+            continue
         left = now
         if not again:
             settle(transaction)
+            settled = True
             left, served = transaction.left_over, True
             if left and left == now[-len(left) :]:  # from one recipient on nobody was taken: so many fit into a transaction
                 most = len(now) - len(left)
@@ -131,6 +137,21 @@ def send_all(
             session.deadline = min(end, monotonic() + setup)
             mail = make_mail(parcel, reopen())  # another address may be another server, which takes another form
             served = False
+
+
+def _next_server(session: Session, parcel: "Parcel", end: float) -> Mail | None:
+    """Go over to the next server; return the message as that one takes it, None where no other can be used."""
+    before = session.deadline
+    session.deadline = min(end, monotonic() + ROUNDS * session.route.account.timeout)
+    try:
+        if session.open_next() and session.client is not None:
+            return make_mail(parcel, session.client)
+    except errors.Interrupted:
+        raise
+    except errors.Failure:
+        pass  # it would not do for the other one; what this one said remains the outcome
+    session.deadline = before
+    return None
 
 
 def envelope_line(qid: str, reverse_path: bytes, size: int, recipients: int) -> str:

@@ -20,19 +20,22 @@ class Security:
 
     def __init__(self, account: "Account") -> None:
         self._account = account
-        self._contexts: dict[tuple[bool, bool], Context] = {}
+        self._contexts: dict[tuple[bool, bool, str], Context] = {}
         self._session: Session | None = None
 
-    def context(self, verify: bool, bundle: bool = False) -> Context:
-        """Return the context; `bundle` looks for roots in the system's one large file. Raises ConfigError."""
-        key = (verify, bundle)
+    def context(self, verify: bool, bundle: bool = False, host: str = "") -> Context:
+        """Return the context; `bundle` looks for roots in the system's one large file. Raises ConfigError.
+
+        `host` is whom the certificate has to be for, the account's first host if it is not given.
+        """
+        key = (verify, bundle, host or self._account.host)
         if key not in self._contexts:
-            self._contexts[key] = context(self._settings(verify), bundle=bundle)
+            self._contexts[key] = context(self._settings(verify, key[2]), bundle=bundle)
         return self._contexts[key]
 
-    def tls(self, verify: bool, bundle: bool) -> TLS:
+    def tls(self, verify: bool, bundle: bool, host: str = "") -> TLS:
         """Return a new TLS end."""
-        kept = self.context(verify, bundle)
+        kept = self.context(verify, bundle, host)
         resumable = self._session if self._session is not None and self._session.context is kept else None
         return TLS(kept, kept.settings.host, resumable)
 
@@ -40,7 +43,7 @@ class Security:
         """Keep the session of a connection that comes to its end."""
         self._session = tls.session or self._session
 
-    def _settings(self, verify: bool) -> TLSSettings:
+    def _settings(self, verify: bool, host: str) -> TLSSettings:
         account = self._account
         return TLSSettings(
             verify=verify and account.tls_certcheck,
@@ -50,5 +53,5 @@ class Security:
             min_version=account.tls_min_version,
             cert_file=account.tls_cert_file,
             key_file=account.tls_key_file,
-            host=account.tls_host_override or account.host,
+            host=account.tls_host_override or host,
         )

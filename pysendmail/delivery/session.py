@@ -17,7 +17,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pysendmail.config.accounts import Account
+    from pysendmail.config.accounts import Account, Server
+    from pysendmail.delivery.failover import Failover
     from pysendmail.delivery.security import Security
     from pysendmail.smtp.outcome import Mail
     from pysendmail.smtp.sasl import Credentials
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
 
 class _BindingRefused(Exception):
     """The server refused the type of channel binding, before it saw any proof of the password."""
+
+
+# What no other address or server can mend.
+_FINAL = (errors.NoPermission, errors.ConfigError, errors.SoftwareError, errors.Interrupted)
 
 
 class _NotEncrypted(Exception):
@@ -47,13 +52,14 @@ class Route:
     `secrets` are masked in all that is said about it.
     """
 
-    __slots__ = ("_security", "account", "credentials", "masker", "patience", "trace")
+    __slots__ = ("_failover", "_security", "account", "credentials", "masker", "patience", "trace")
 
     def __init__(self, account: "Account", credentials: "Credentials | None", trace: "Trace | None" = None) -> None:
         self.account = account
         self.credentials = credentials
         self.trace = trace
         self._security: Security | None = None
+        self._failover: Failover | None = None
         self.masker = Masker(() if credentials is None else _secrets(credentials))
         final = account.timeout if account.timeout_written else max(600.0, account.timeout)
         self.patience = Patience(account.timeout, final)
@@ -66,6 +72,16 @@ class Route:
 
             self._security = Security(self.account)
         return self._security
+
+    @property
+    def failover(self) -> "Failover | None":
+        """What chooses among several servers, None where there is only one."""
+        servers = self.account.servers
+        if self._failover is None and (len(servers) > 1 or servers[0].domain is not None):
+            from pysendmail.delivery.failover import Failover
+
+            self._failover = Failover(self.account)
+        return self._failover
 
 
 def _secrets(credentials: "Credentials") -> "list[bytes]":
@@ -90,6 +106,8 @@ class Session:
         self.relay = "none"  # host[address]:port, once connected
         self.tls_facts = ""
         self.reached = False  # a server has greeted us
+        self.server: Server = route.account.servers[0]
+        self._passed: set[tuple[str, int]] = set()
         self._link: Link | None = None
 
     @property
@@ -114,20 +132,84 @@ class Session:
         self._ready_link().keep_alive()
 
     def open(self) -> Client:
-        """Connect, greet, encrypt and log in, at the first of the host's addresses where that works.
+        """Connect, greet, encrypt and log in, at the first of the servers and their addresses where that works.
 
-        Raises the Failure of the first address when it works at none of them; a refused login ends the search.
+        Raises the Failure of the first one when it works at none of them; a refused login ends the search.
         """
-        account = self.route.account
-        if account.tls != "off":
+        if self.route.account.tls != "off":
             self.route.security.context(self._verify())  # what is wrong with its files is told before anybody is called
-        found = addresses(account.host, account.port, min(self.deadline, monotonic() + account.timeout))
-        connector = Connector(found, account.source_ip, account.timeout)
+        failover = self.route.failover
+        if failover is None:
+            return self._open_server(self.route.account.timeout)
+        first: errors.Failure | None = None
+        deadline = self.deadline
+        for found, last in failover.order(deadline, self._passed):
+            try:
+                if isinstance(found, errors.Failure):
+                    raise found
+                self.server = found
+                client = self._open_in_turn(deadline, last)
+                failover.worked(found)
+                return client
+            except _FINAL:
+                raise
+            except errors.Failure as failure:
+                if not isinstance(found, errors.Failure):
+                    failover.failed(found)
+                if first is None:
+                    first = failure
+                else:
+                    first.text = f"{first.text}; {failure}"
+        raise first or errors.TempFail("no other server is left to be tried", self._place())
+
+    def open_next(self) -> bool:
+        """Go over to the next server, since this one took nothing; False, and all stays as it is, if none can be used."""
+        failover = self.route.failover
+        if failover is None:
+            return False
+        passed = {*self._passed, self.server.key}
+        other = Session(self.route, self.deadline)
+        for found, _ in failover.order(self.deadline, passed, only_good=True):
+            if isinstance(found, errors.Failure):
+                continue
+            other.server = found
+            try:
+                client = other._open_in_turn(self.deadline, False)
+            except errors.Interrupted:
+                raise
+            except errors.Failure:
+                failover.failed(found)
+                continue
+            self.close()
+            self._passed = passed
+            self.client, self._link, self.server = client, other._link, found
+            self.relay, self.tls_facts = other.relay, other.tls_facts
+            return True
+        return False
+
+    def _open_in_turn(self, deadline: float, last: bool) -> Client:
+        """Open the session at this one of several servers: while others are left, it has less time."""
+        from pysendmail.delivery.failover import CONNECT, READY
+
+        timeout = self.route.account.timeout
+        if last:
+            return self._open_server(timeout)
+        try:
+            self.deadline = min(deadline, monotonic() + READY)
+            return self._open_server(min(timeout, CONNECT))
+        finally:
+            self.deadline = deadline
+
+    def _open_server(self, timeout: float) -> Client:
+        """Open the session at the first of the server's addresses where that works; `timeout` bounds connecting."""
+        self.relay = "none"
+        found = addresses(self.server.host, self.server.port, min(self.deadline, monotonic() + timeout))
+        connector = Connector(found, self.route.account.source_ip, timeout)
         first: errors.Failure | None = None
         while not connector.exhausted and monotonic() < self.deadline:
             try:
                 return self._open_one(connector)
-            except (errors.NoPermission, errors.ConfigError, errors.SoftwareError, errors.Interrupted):
+            except _FINAL:
                 raise
             except errors.Failure as failure:
                 first = first or failure
@@ -178,17 +260,17 @@ class Session:
     def _begin(self, link: Link, encrypt: bool, bundle: bool) -> Client:
         account = self.route.account
         self._link = link
-        self.relay = f"{account.host}[{link.peer}]:{account.port}"
+        self.relay = f"{self.server.host}[{link.peer}]:{self.server.port}"
         self.tls_facts = ""
         try:
             self.client = client = Client(self._name(link), self.route.patience, self.route.masker, self.route.trace)
-            if encrypt and account.tls != "off" and not account.tls_starttls:
+            if encrypt and account.tls != "off" and not self.server.starttls:
                 self._encrypt(client, link, bundle)
             self._converse()
             self.reached = True
             client.hello()
             self._converse()
-            if encrypt and account.tls != "off" and account.tls_starttls:
+            if encrypt and account.tls != "off" and self.server.starttls:
                 self._upgrade(client, link, bundle)
             self._log_in(client)
         except (errors.Failure, _NotEncrypted) as failure:
@@ -212,9 +294,9 @@ class Session:
 
     def _encrypt(self, client: Client, link: Link, bundle: bool) -> None:
         account = self.route.account
-        tls = self.route.security.tls(self._verify(), bundle)
+        tls = self.route.security.tls(self._verify(), bundle, self.server.identity or self.server.host)
         try:
-            if account.tls_starttls:
+            if self.server.starttls:
                 client.start_tls()
                 self._converse()
                 client.secured()
@@ -275,8 +357,8 @@ class Session:
             channel_binding=binding,
             external=bool(account.tls_cert_file),
             encrypted=encrypted,
-            host=account.host.encode("utf-8", "surrogateescape"),
-            port=account.port,
+            host=self.server.host.encode("utf-8", "surrogateescape"),
+            port=self.server.port,
         )
         client.authenticate(mechanism)
         try:
@@ -353,5 +435,4 @@ class Session:
         return self._link
 
     def _place(self) -> str:
-        account = self.route.account
-        return self.relay if self.relay != "none" else f"{account.host} port {account.port}"
+        return self.relay if self.relay != "none" else str(self.server)

@@ -5,7 +5,7 @@ every answer is in. Where it yields None, all that was sent has to be answered f
 """
 
 from pysendmail import errors
-from pysendmail.smtp.outcome import SENT, UNCERTAIN, Mail, Outcome, from_failure, judge
+from pysendmail.smtp.outcome import DEFERRED, SENT, UNCERTAIN, Mail, Outcome, from_failure, judge
 from pysendmail.smtp.reply import Reply
 
 TYPE_CHECKING = False
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 ONE_FLIGHT = 65536  # a message of up to so many octets leaves together with its envelope
 _GROUP = 100  # RCPT commands made at a time
+_EARLY, _LATER = ("MAIL", "RCPT"), errors.TempFail.exit_code
 _TOO_MANY = ("4.5.3", "5.5.3")
 
 
@@ -57,6 +58,19 @@ class Transaction:
         """Whether the server ended the connection before it said anything to MAIL, and cannot have the whole message."""
         reply = self.mail_reply
         return self._client.closing and (not self.end_left if reply is None else reply.code == 421)
+
+    @property
+    def put_off(self) -> bool:
+        """Whether everybody was put off before anything was taken, so that another server may be asked at once.
+
+        Nothing was refused for good, no recipient was accepted, and the message cannot have been taken.
+        """
+        outcomes = self.outcomes.values()
+        return (
+            len(outcomes) == len(self.recipients)
+            and not self.accepted
+            and all([one.state == DEFERRED and one.exit_code == _LATER and one.stage in _EARLY for one in outcomes])
+        )
 
     def commands(self) -> "Iterator[bytes | None]":
         """Yield the command lines, the last one with the message's stream behind it; None where answers must come first."""

@@ -417,3 +417,27 @@ def test_a_system_file_that_cannot_be_seen_permits_nothing(
     monkeypatch.setattr(os, "stat", refuse)
     with pytest.raises(NoPermission):
         accounts.find_file(b"x", home=None, xdg=None, uid=33)
+
+
+@pytest.mark.parametrize(
+    ("text", "servers"),
+    [
+        ("host a", [("a", 587, True)]),
+        ("host a b:465 [::1]:25", [("a", 587, True), ("b", 465, False), ("::1", 25, True)]),
+        ("host a:465 b", [("a", 465, False), ("b", 587, True)]),
+        ("host a b\nport 465", [("a", 465, False), ("b", 465, False)]),
+        ("host a:587 b\nport 465", [("a", 587, True), ("b", 465, False)]),
+        ("host a b:465\ntls_starttls on", [("a", 587, True), ("b", 465, True)]),
+        ("host a b:587\ntls_starttls off", [("a", 465, False), ("b", 587, False)]),
+        ("host a b:26\ntls off", [("a", 25, True), ("b", 26, True)]),
+        ("host srv:example.org b:26", [("srv:example.org", 587, True), ("b", 26, True)]),
+    ],
+)
+def test_each_server_has_its_port_and_way_of_tls(text: str, servers: list[tuple[str, int, bool]]) -> None:
+    given = account(text)
+    assert [(server.host, server.port, server.starttls) for server in given.servers] == servers
+    assert (given.host, given.port, given.tls_starttls) == (servers[0][0].removeprefix("srv:"), *servers[0][1:])
+
+
+def test_the_servers_of_an_account_are_told_in_words() -> None:
+    assert account("host a:25 srv:b.example").server_names() == "a port 25, then srv:b.example"

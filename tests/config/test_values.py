@@ -20,6 +20,11 @@ READ: list[tuple[str, str, object]] = [
     ("host", "smtp.example.org", "smtp.example.org"),
     ("host", "smtp.example.org.", "smtp.example.org"),
     ("host", "my_relay", "my_relay"),
+    ("host", "a.example b.example:587", "a.example b.example:587"),
+    ("host", "a  [2001:db8::1]:25 [192.0.2.1]:26 2001:db8::2", "a [2001:db8::1]:25 192.0.2.1:26 2001:db8::2"),
+    ("host", "SRV:example.org. spare", "srv:example.org spare"),
+    ("srv_domains", "Example.ORG  b\u00fccher.example".encode().decode("latin-1"), ("example.org", "xn--bcher-kva.example")),
+    ("srv_domains", "", None),
     ("host", "192.0.2.1", "192.0.2.1"),
     ("host", "2001:db8::1", "2001:db8::1"),
     ("host", "[2001:db8::1]", "2001:db8::1"),
@@ -150,9 +155,10 @@ READ: list[tuple[str, str, object]] = [
 ]
 
 UNFIT = [
-    ("host", ""), ("host", "smtp.example.org:587"), ("host", "= smtp.example.org"), ("host", "a b"), ("host", ".a"),
-    ("host", "-a"), ("host", "a..b"), ("host", "a/b"), ("host", "[a]b"), ("host", "1:2"), ("host", "\xff"),
-    ("host", "a%b"), ("host", "fe80::1%"), ("host", "fe80::1%e h"), ("host", "a" * 256),
+    ("host", ""), ("host", "smtp.example.org:0"), ("host", "= smtp.example.org"), ("host", "a .b"), ("host", ".a"),
+    ("host", "-a"), ("host", "a..b"), ("host", "a/b"), ("host", "[a]b"), ("host", "1:2:3"), ("host", "\xff"),
+    ("host", "a%b"), ("host", "fe80::1%"), ("host", "a:b"), ("host", "[::1]:x"), ("host", "srv:"), ("host", "srv:a:1"), ("host", "a:1 b:65536"),
+    ("host", "a " * 17), ("srv_domains", "a b/c"), ("host", "a" * 256),
     ("port", ""), ("port", "0"), ("port", "65536"), ("port", "025"), ("port", "+25"), ("port", "smtp"),
     ("port", "\xb2"),
     ("port", "25 # submission"), ("port", "9" * 5000),

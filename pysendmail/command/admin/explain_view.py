@@ -71,7 +71,7 @@ class View:
         _line("caller", f"{_who(self._caller)}; {self._binding()}")
         if found.account is not None:
             _line("account", found.reason)
-            _line("server", f"{found.account.host} port {found.account.port}, {_tls(found.account.tls)}")
+            _line("server", f"{found.account.server_names()}, {_tls(found.account.tls)}")
         if composed is not None:
             _line("sender", f"<{_text(composed.parcel.reverse_path)}> ({found.sender_origin})")
             for number, one in enumerate(composed.parcel.recipients):
