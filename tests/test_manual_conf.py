@@ -12,6 +12,7 @@ from pysendmail.config.callers import CALLER_WORDS, Rule
 from pysendmail.config.daemon import DAEMON_WORDS, Daemon
 from pysendmail.config.words import ACTS, NOTED, OLD, REFUSED, WORDS
 from pysendmail.message.address import Mailbox
+from pysendmail.message.local import _SUFFIXES
 from tests.conftest import skip
 from tests.imports import ROOT
 
@@ -169,6 +170,18 @@ def test_every_example_is_a_good_configuration() -> None:
             assert account.notes == []
         assert accounts.choose(file)[0].host
     assert list(aliases.parse(shown[3].encode(), "example").problems()) == []
+
+
+def test_the_words_for_senders_go_together() -> None:
+    displays = re.findall(r"^\.Bd -literal.*?\n(.*?)^\.Ed", section("SENDERS"), flags=re.M | re.S)
+    assert len(displays) == 2
+    for text in displays:
+        account, _ = accounts.choose(reader.parse(f"host smtp.example.org\n{text}".encode(), "example"))
+        assert account.notes == [] and b"alice@example.org" in (account.sender, account.local_sender)
+
+
+def test_the_manual_names_what_is_local() -> None:
+    assert {f".Ql {one.decode()}" for one in _SUFFIXES} == set(re.findall(r"^\.Ql \.[a-z.]+[a-z]", section("SENDERS"), flags=re.M))
 
 
 def test_the_example_of_aliases_does_what_it_says() -> None:

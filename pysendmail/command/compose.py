@@ -7,7 +7,7 @@ import os
 from time import localtime
 
 from pysendmail import errors
-from pysendmail.command.identity import NO_UID, mail_domain
+from pysendmail.command.identity import NO_UID, mail_domain, own_names
 from pysendmail.config import accounts
 from pysendmail.delivery.parcel import Parcel
 from pysendmail.log import printable
@@ -35,16 +35,17 @@ class Composed:
     """A submission that is ready: its account and why it was taken, the parcel, and what the log has to know.
 
     `sender` is the reverse-path before the word null_sender; `bad` are recipients that were skipped, as (text, reason);
-    `notes` are for the log.
+    `replaced` is what the word local_sender had to replace. `notes` are for the log.
     """
 
-    __slots__ = ("account", "bad", "notes", "parcel", "reason", "sender")
+    __slots__ = ("account", "bad", "notes", "parcel", "reason", "replaced", "sender")
 
     def __init__(self, account: "Account", reason: str, parcel: Parcel, prepared: "Prepared", notes: list[str]) -> None:
         self.account = account
         self.reason = reason
         self.parcel = parcel
         self.sender = prepared.sender
+        self.replaced = prepared.replaced
         self.bad = prepared.bad
         self.notes = notes
 
@@ -86,6 +87,7 @@ def compose(
             bad_recipients_skip=account.bad_recipients == "skip",
             expand=expand,
             hops=options.hops or 0,
+            rewrite=expand if account.aliases_headers else None,
         )
         each = None
     else:
@@ -188,4 +190,6 @@ def _facts(
         set_date_header=account.set_date_header,
         set_msgid_header=account.set_msgid_header,
         undisclosed_recipients=account.undisclosed_recipients,
+        local_sender=account.local_sender,
+        hosts=own_names(account) if account.local_sender or account.set_from_header == "on" else frozenset(),
     )

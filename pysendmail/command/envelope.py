@@ -56,7 +56,8 @@ class Envelope:
                 own.take(text, found)
                 for one in own.addresses():
                     parameters.setdefault(_key(one), (notify, orcpt))
-        prepared = prepare(fields, facts, extract=False, arguments=[], given=given, hops=hops)
+        rewrite = expand if account.aliases_headers else None
+        prepared = prepare(fields, facts, extract=False, arguments=[], given=given, hops=hops, rewrite=rewrite)
         if not parameters:
             return prepared, None
         # Whoever has none asks for nothing: the account's dsn_notify is for those who cannot ask.

@@ -6,7 +6,7 @@ import pwd
 from pysendmail.config.accounts import NO_UID, NOBODY, mailname
 from pysendmail.message.address import domain_to_ascii
 
-__all__ = ["NO_UID", "Caller", "forbid_core_dumps", "mail_domain"]
+__all__ = ["NO_UID", "Caller", "forbid_core_dumps", "mail_domain", "own_names"]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,6 +65,14 @@ def mail_domain(account: "Account") -> bytes:
     if not named:
         return os.fsencode(os.uname().nodename) or b"localhost"
     return named if named.isascii() else domain_to_ascii(named)
+
+
+def own_names(account: "Account") -> frozenset[bytes]:
+    """Return what this machine is called, in lower case, but for a domain in which the account has its addresses."""
+    names = {os.fsencode(os.uname().nodename).lower(), (mailname() or b"").lower()}
+    for sender in (account.sender, account.local_sender):
+        names.discard((sender or b"").rpartition(b"@")[2].lower())
+    return frozenset(names - {b""})
 
 
 def forbid_core_dumps() -> None:

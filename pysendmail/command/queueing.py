@@ -35,7 +35,15 @@ def settings_of(account: "Account", domain: bytes) -> Settings:
         postmaster=account.postmaster or b"",
         host=os.uname().nodename,
         domain=domain,
+        reporter=_reporter(account),
     )
+
+
+def _reporter(account: "Account") -> bytes:
+    """Return the author of reports: an address that the server takes, where the account says that it takes few."""
+    own = account.sender if account.set_from_header == "on" else None
+    found = account.null_sender or account.local_sender or own or b""
+    return found if found.isascii() and b"@" in found else b""
 
 
 class Submitted:

@@ -61,10 +61,11 @@ class Account:
     """
 
     __slots__ = (
-        "_section", "aliases", "allow_empty", "allow_from_override", "auth", "auth_without_tls", "bad_recipients",
-        "connections", "delivery", "expire", "keepfailed", "postmaster", "queue", "rate", "retry", "uncertain", "warn",
+        "_section", "aliases", "aliases_headers", "allow_empty", "allow_from_override", "auth", "auth_without_tls",
+        "bad_recipients", "connections", "delivery", "expire", "keepfailed", "postmaster", "queue", "rate", "retry",
+        "uncertain", "warn",
         "domain", "dsn_notify", "dsn_return", "extract_minus_args", "from_full_name", "host", "logfile", "maildomain",
-        "keep_connections", "max_recipients", "name", "notes", "null_sender", "password", "passwordeval",
+        "keep_connections", "local_sender", "max_recipients", "name", "notes", "null_sender", "password", "passwordeval",
         "place", "port", "privacy", "sender", "sender_from_header", "servers", "set_date_header", "set_from_header",
         "set_msgid_header", "source_ip", "srv_domains", "syslog", "timeout", "timeout_written", "tls", "tls_cert_file",
         "tls_certcheck", "tls_crl_file", "tls_fingerprint", "tls_host_override", "tls_key_file", "tls_min_version",
@@ -72,6 +73,7 @@ class Account:
     )  # fmt: skip
 
     aliases: str | None
+    aliases_headers: bool
     allow_empty: bool
     allow_from_override: bool
     auth_without_tls: bool
@@ -87,6 +89,7 @@ class Account:
     host: str
     keep_connections: float | None
     keepfailed: float
+    local_sender: bytes | None
     logfile: str | None
     maildomain: bytes | None
     max_recipients: int

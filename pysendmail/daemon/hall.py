@@ -27,7 +27,7 @@ from pysendmail.daemon.policy import Policy
 from pysendmail.daemon.register import Register
 from pysendmail.daemon.waiting import Waiting
 from pysendmail.log import Log
-from pysendmail.queue.bounce import Ids
+from pysendmail.queue.bounce import ids
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -86,7 +86,6 @@ class Hall:
         self._per_uid: dict[int, int] = {}
         self._callers: dict[int, Caller] = {}
         self._aliasing = Aliasing(agent, self.note)
-        self._ids = Ids()
         self._log = _log_of(file)
         self._resting: list[tuple[_socket.socket, Callable[[int], None]]] = []
         self._listeners: dict[int, _socket.socket] = {}
@@ -251,7 +250,7 @@ class Hall:
         options = client.options
         assert options is not None
         now = time()
-        qid = self._ids.next(now)
+        qid = ids.next(now)
         caller = self.caller(client.uid)
         composed = self._policy.compose(
             options, caller, self.file, message,

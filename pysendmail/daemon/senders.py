@@ -7,6 +7,7 @@ repaired. The null sender is nobody's address, and is no offence. A field of whi
 from pysendmail.config.callers import ANY, LOGIN
 from pysendmail.message import address
 from pysendmail.message.address import Mailbox
+from pysendmail.message.authors import AGENTS, AUTHORS, original, readdress
 from pysendmail.message.header import Field
 from pysendmail.message.recipients import list_text
 
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from pysendmail.config.callers import Pattern, Rule
     from pysendmail.message.address import AddressList
 
-_AUTHORS = (b"from", b"resent-from")
-_AGENTS = (b"sender", b"resent-sender")
 
 
 class Senders:
@@ -53,7 +52,7 @@ class Senders:
         if composed.sender and not self._allow_all(address.parse(composed.sender)):
             return "the envelope sender", composed.sender
         for field in _fields(composed):
-            if field.name in _AUTHORS + _AGENTS and field.value:
+            if field.name in AUTHORS + AGENTS and field.value:
                 found = address.parse(list_text(field))
                 if not self._passes(field, found):
                     bad = next((one.address for one in found.mailboxes if not self.allow(one)), field.value)
@@ -74,7 +73,7 @@ class Senders:
             composed.sender = composed.parcel.reverse_path = aligned
         fields: list[Field] = []
         for field in _fields(composed):
-            if field.name not in _AUTHORS + _AGENTS or not field.value:
+            if field.name not in AUTHORS + AGENTS or not field.value:
                 fields.append(field)
                 continue
             found = address.parse(list_text(field))
@@ -82,12 +81,12 @@ class Senders:
                 fields.append(field)
                 continue
             name = field.name.decode().title()
-            done = "replaced" if field.name in _AUTHORS else "removed"
+            done = "replaced" if field.name in AUTHORS else "removed"
             composed.notes.append(f"the {name} field was {done}, since the caller may not use its address")
-            if field.name in _AUTHORS:
-                fields.append(_readdressed(field, found, aligned))
+            if field.name in AUTHORS:
+                fields.append(readdress(field, found, aligned))
                 if field.name == b"from" and written:
-                    fields.append(_original(field, found, _fields(composed)))
+                    fields.append(original(field, found, _fields(composed)))
         composed.parcel.fields = fields
         return True
 
@@ -124,19 +123,3 @@ def _filled(text: bytes, login: bytes | None) -> bytes:
 def _named(pattern: "Pattern") -> bytes:
     local, domain = pattern
     return b"*@" + (domain or b"") if local is None else Mailbox(local, domain or b"", 0, 0).address
-
-
-def _readdressed(field: Field, found: "AddressList", aligned: bytes) -> Field:
-    """Return the field with another address, and with its name if it has one author."""
-    start = field.raw.index(b":") + 1
-    if len(found.mailboxes) == 1 and not found.errors and not found.warnings:
-        one = found.mailboxes[0]
-        return Field(field.name, field.raw[: start + one.start] + aligned + field.raw[start + one.end :])
-    return Field(field.name, field.raw[:start] + b" " + aligned + b"\r\n")
-
-
-def _original(field: Field, found: "AddressList", fields: list[Field]) -> Field:
-    """Return the field that keeps an author's From."""
-    free = not any(other.name == b"reply-to" and other.value for other in fields)
-    name = b"Reply-To" if free and found.mailboxes and not found.errors else b"X-Original-From"
-    return Field(name.lower(), name + field.raw[field.raw.index(b":") :])

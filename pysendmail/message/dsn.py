@@ -60,11 +60,13 @@ class Facts:
     since the epoch, of this report, of the message's arrival and of the end of its time in the queue (None: not known,
     or there is none); utc_offset: minutes east of UTC. unique: the left side of the report's Message-ID. qid: the queue
     id of the message. sender: its reverse-path; to: whom the report goes to, the sender if not given, the postmaster
-    when a report cannot be delivered itself. envid: the envelope id as its sender gave it, xtext decoded.
+    when a report cannot be delivered itself. envid: the envelope id as its sender gave it, xtext decoded. reporter: the
+    address of the report's author, b"" for MAILER-DAEMON in its domain.
     """
 
     __slots__ = (
-        "arrived", "domain", "envid", "host", "now", "qid", "retry_until", "sender", "to", "unique", "utc_offset",
+        "arrived", "domain", "envid", "host", "now", "qid", "reporter", "retry_until", "sender", "to", "unique",
+        "utc_offset",
     )  # fmt: skip
 
     def __init__(
@@ -81,6 +83,7 @@ class Facts:
         to: bytes | None = None,
         envid: bytes | None = None,
         retry_until: float | None = None,
+        reporter: bytes = b"",
     ) -> None:
         self.host = host
         self.domain = domain
@@ -93,6 +96,7 @@ class Facts:
         self.envid = envid
         self.arrived = arrived
         self.retry_until = retry_until
+        self.reporter = reporter
 
 
 class Recipient:
@@ -257,7 +261,7 @@ def _header(kind: str, facts: Facts, original: Original, boundary: bytes, eight_
     """Make the header of the report; no Precedence, which says nothing that Auto-Submitted (RFC 3834) does not."""
     domain = safe_host(facts.domain.decode("ascii", "replace") or facts.host).encode("ascii", "replace")
     fields = [
-        make(b"From", b"Mail Delivery System <MAILER-DAEMON@%b>" % domain),
+        make(b"From", b"Mail Delivery System <%b>" % (facts.reporter or b"MAILER-DAEMON@" + domain)),
         make(b"To", _addressee(facts.to)),
         make(b"Subject", _SUBJECTS[kind][facts.to != facts.sender]),
         make(b"Date", date(facts.now, facts.utc_offset)),

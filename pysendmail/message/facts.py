@@ -17,6 +17,8 @@ class Facts:
     field gives the envelope sender. set_…_header: "auto" adds what is missing, "on" replaces what is there, "off" does
     neither; add_missing_from_header False turns the "auto" of From to "off". undisclosed_recipients: To and Cc are not
     shown. privacy: an added Message-ID shows the domain of the From field rather than a maildomain that nobody named.
+    local_sender: stands for local senders (message.local says which they are, and `hosts` what this machine is called, in
+    lower case), None if they stay.
     """
 
     __slots__ = (
@@ -24,6 +26,8 @@ class Facts:
         "account_full_name",
         "full_name",
         "gecos",
+        "hosts",
+        "local_sender",
         "login",
         "maildomain",
         "now",
@@ -58,6 +62,8 @@ class Facts:
         set_date_header: "When" = "auto",
         set_msgid_header: "When" = "auto",
         undisclosed_recipients: bool = False,
+        local_sender: bytes | None = None,
+        hosts: frozenset[bytes] = frozenset(),
     ) -> None:
         self.login = login
         self.gecos = gecos
@@ -77,3 +83,5 @@ class Facts:
         self.set_date_header: When = set_date_header
         self.set_msgid_header: When = set_msgid_header
         self.undisclosed_recipients = undisclosed_recipients
+        self.local_sender = local_sender
+        self.hosts = hosts

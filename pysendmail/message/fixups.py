@@ -14,6 +14,8 @@ from pysendmail.message.sender import Sender, domain_of, header_from
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pysendmail.message.address import AddressList, Mailbox
 
 _REMOVED = frozenset((b"bcc", b"resent-bcc", b"return-path", b"content-length"))
@@ -36,8 +38,10 @@ def repair(fields: list[Field], block: tuple[int, int], sender: Sender, facts: F
     fields = _one_from(_without(fields, removed), notes)
     if not end:
         fields = _complete(b"", fields, fields, sender, facts)
-    elif facts.set_from_header == "on":
-        fields = [*_without(fields, {b"from"}), make(b"From", _from_value(fields, sender, facts))]
+    if facts.set_from_header == "on":
+        from pysendmail.message.authors import own_author
+
+        fields = own_author(fields, _from_value(fields, sender, facts), sender, facts, notes)
     if facts.undisclosed_recipients or not (end or any(field.name in _SHOWN for field in fields)):
         fields.append(make(b"To", b"undisclosed-recipients:;"))
     return fields
@@ -46,17 +50,28 @@ def repair(fields: list[Field], block: tuple[int, int], sender: Sender, facts: F
 def qualify(field: Field, found: "AddressList", maildomain: bytes) -> Field:
     """Return the field with unqualified addresses qualified and UTF-8 domains in A-labels, all other octets kept."""
     offset = field.raw.index(b":") + 1
+
+    def spell(mailbox: "Mailbox") -> bytes | None:
+        if mailbox.domain.isascii() if mailbox.domain else not maildomain:
+            return None
+        try:
+            return _respell(mailbox, field.raw[mailbox.start + offset : mailbox.end + offset], maildomain)
+        except errors.DataError:
+            return None  # no such domain can be: it stays in the field, and was refused if it was in the envelope
+
+    return respell(field, found, spell)
+
+
+def respell(field: Field, found: "AddressList", spell: "Callable[[Mailbox], bytes | None]") -> Field:
+    """Return the field with other addr-specs where `spell` has one for a mailbox; all other octets are kept."""
+    offset = field.raw.index(b":") + 1
     pieces: list[bytes] = []
     at = 0
     for mailbox in found.mailboxes:
-        if mailbox.domain.isascii() if mailbox.domain else not maildomain:
-            continue
-        start, end = mailbox.start + offset, mailbox.end + offset
-        try:
-            pieces += field.raw[at:start], _respell(mailbox, field.raw[start:end], maildomain)
-        except errors.DataError:
-            continue  # no such domain can be: it stays in the field, and was refused if it was in the envelope
-        at = end
+        spelled = spell(mailbox)
+        if spelled is not None:
+            pieces += field.raw[at : mailbox.start + offset], spelled
+            at = mailbox.end + offset
     return Field(field.name, b"".join(pieces) + field.raw[at:]) if pieces else field
 
 
@@ -92,8 +107,8 @@ def _respell(mailbox: "Mailbox", written: bytes, maildomain: bytes) -> bytes:
 def _complete(prefix: bytes, part: list[Field], fields: list[Field], sender: Sender, facts: Facts) -> list[Field]:
     """Add From, Date and Message-ID, with the prefix before their names, to a part of the fields where it lacks them.
 
-    An empty one counts as missing. Where the configuration wants its own, that replaces what an author wrote, but never
-    what belongs to a resending.
+    An empty one counts as missing. Where the configuration wants its own, that replaces what an author wrote (own_author
+    does it for From), but never what belongs to a resending.
     """
     for name, mode in (
         (b"From", facts.set_from_header),
@@ -104,6 +119,8 @@ def _complete(prefix: bytes, part: list[Field], fields: list[Field], sender: Sen
             continue
         name = prefix + name
         there = [field for field in part if field.name == name.lower()]
+        if name == b"From" and mode == "on":
+            continue
         if (mode == "on" and not prefix) or not any(field.value for field in there):
             if there:
                 part = _without(part, {name.lower()})

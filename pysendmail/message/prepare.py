@@ -30,10 +30,11 @@ class Prepared:
 
     fields: the header as it leaves. sender: the reverse-path without <>, b"" for the null sender. recipients: canonical
     addresses, each once. bad: recipients that were skipped as (text, reason). notes: for the log. from_address: the
-    address of the From field (Resent-From in a resent message), None without one.
+    address of the From field (Resent-From in a resent message), None without one. replaced: the reverse-path for which
+    local_sender stands, None if it does not.
     """
 
-    __slots__ = ("bad", "fields", "from_address", "notes", "recipients", "sender")
+    __slots__ = ("bad", "fields", "from_address", "notes", "recipients", "replaced", "sender")
 
     def __init__(
         self,
@@ -42,12 +43,14 @@ class Prepared:
         recipients: list[bytes],
         bad: list[tuple[bytes, str]],
         notes: list[str],
+        replaced: bytes | None = None,
     ) -> None:
         self.fields = fields
         self.sender = sender
         self.recipients = recipients
         self.bad = bad
         self.notes = notes
+        self.replaced = replaced
         self.from_address = header_from(fields)
 
 
@@ -62,12 +65,14 @@ def prepare(
     expand: "Expand | None" = None,
     hops: int = 0,
     given: Recipients | None = None,
+    rewrite: "Expand | None" = None,
 ) -> Prepared:
     """Find the envelope of a message and repair its header.
 
     `extract` takes recipients from the header (-t), `arguments` are further ones, or with extract_minus_args those to
     leave out; `given` are all of them, if they are known already. `expand` gives the mailboxes behind an alias, None for
-    what is none; `hops` are what the caller counted (-h). Raises errors.UsageError without any recipient,
+    what is none, and `rewrite` does so for the names in fields, None if these stay; `hops` are what the caller counted
+    (-h). Raises errors.UsageError without any recipient, errors.NoUser for an alias of nobody,
     errors.DataError for an address that is none and for a message that goes round in circles.
     """
     _refuse_loop(fields, hops)
@@ -87,9 +92,28 @@ def prepare(
     if not found:
         raise _nobody(extract, recipients)
     sender = choose(fields, facts)
-    fields = [qualify(field, lists[at], facts.maildomain) if at in lists else field for at, field in enumerate(fields)]
-    fields = repair(fields, block, sender, facts, notes)
-    return Prepared(fields, sender.reverse_path, found, recipients.bad, notes)
+    originals: list[Field] = []
+    fields = list(fields)
+    for at, parsed in lists.items():
+        fields[at] = _readdressed(fields[at], parsed, facts, rewrite, originals, notes)
+    fields = [*repair(fields, block, sender, facts, notes), *originals]
+    return Prepared(fields, sender.reverse_path, found, recipients.bad, notes, sender.replaced)
+
+
+def _readdressed(
+    field: Field, found: "AddressList", facts: Facts, rewrite: "Expand | None", originals: list[Field], notes: list[str]
+) -> Field:
+    """Return an address field with the addresses that it leaves with; what is to be kept of it goes to `originals`."""
+    if facts.local_sender is None and rewrite is None:
+        return qualify(field, found, facts.maildomain)
+    from pysendmail.message.authors import with_aliases, without_local
+
+    changed = without_local(field, found, facts, originals, notes)
+    if changed is field and rewrite is not None:
+        changed = with_aliases(field, found, rewrite, facts.maildomain)
+    if changed is not field:
+        found = address.parse(list_text(changed))
+    return qualify(changed, found, facts.maildomain)
 
 
 def _refuse_loop(fields: list[Field], hops: int) -> None:

@@ -13,16 +13,20 @@ if TYPE_CHECKING:
 class Sender:
     """`reverse_path` is b"" for the null sender; `shown` is the address for fields that are added, never empty.
 
-    `name` came with the address of -f. `guessed` says that neither caller nor configuration named the shown address.
+    `name` came with the address of -f. `guessed` says that neither caller nor configuration named the shown address,
+    `written` is the domain that they gave it, b"" if none. `replaced` is the address that had to make way for
+    local_sender, if any.
     """
 
-    __slots__ = ("guessed", "name", "reverse_path", "shown")
+    __slots__ = ("guessed", "name", "replaced", "reverse_path", "shown", "written")
 
-    def __init__(self, reverse_path: bytes, shown: bytes, name: bytes, guessed: bool) -> None:
+    def __init__(self, reverse_path: bytes, shown: bytes, name: bytes, guessed: bool, written: bytes = b"") -> None:
         self.reverse_path = reverse_path
         self.shown = shown
         self.name = name
         self.guessed = guessed
+        self.written = written
+        self.replaced: bytes | None = None
 
     @property
     def domain(self) -> bytes:
@@ -33,20 +37,32 @@ class Sender:
 def choose(fields: list[Field], facts: Facts) -> Sender:
     """Choose the sender: what -f says, the From field if it is to give it, the account's address, the caller's own.
 
-    Raises errors.DataError for an argument of -f that is no address.
+    A local one makes way for local_sender. Raises errors.DataError for an argument of -f that is no address.
     """
+    sender = _chosen(fields, facts)
+    own = facts.local_sender
+    if own is None or sender.shown == own:
+        return sender
+    from pysendmail.message.local import is_local
+
+    if not is_local(sender.written, facts.hosts):
+        return sender
+    new = Sender(own if sender.reverse_path else b"", own, sender.name, False)
+    new.replaced = sender.reverse_path or None
+    return new
+
+
+def _chosen(fields: list[Field], facts: Facts) -> Sender:
     if facts.sender is not None:
         mailbox, name = address.parse_sender(facts.sender)
         if mailbox is None:
-            shown, guessed = _default(facts)
-            return Sender(b"", shown, name, guessed)
+            return _default(facts, null=True)
         given = canonical(mailbox, facts.maildomain)
-        return Sender(given, given, name, False)
+        return Sender(given, given, name, False, mailbox.domain)
     if facts.sender_from_header and (mailbox := from_mailbox(fields)):
         given = canonical(mailbox, facts.maildomain)
-        return Sender(given, given, b"", False)
-    shown, guessed = _default(facts)
-    return Sender(shown, shown, b"", guessed)
+        return Sender(given, given, b"", False, mailbox.domain)
+    return _default(facts)
 
 
 def from_mailbox(fields: list[Field]) -> "Mailbox | None":
@@ -95,13 +111,15 @@ def domain_of(full: bytes) -> bytes:
     return b"" if full.endswith(b'"') else full[at + 1 :] if at >= 0 else b""
 
 
-def _default(facts: Facts) -> tuple[bytes, bool]:
-    """Return the address of a caller who names none, and whether it had to be made of the login."""
+def _default(facts: Facts, null: bool = False) -> Sender:
+    """Return the sender of a caller who names none, or the null sender with his address."""
     if facts.account_from:
         try:
             mailbox, _ = address.parse_sender(facts.account_from)
             if mailbox is not None:
-                return canonical(mailbox, facts.maildomain), False
+                shown = canonical(mailbox, facts.maildomain)
+                return Sender(b"" if null else shown, shown, b"", False, mailbox.domain)
         except errors.DataError as error:
             raise errors.ConfigError(f"the account's from: {error.text}") from None
-    return canonical(address.Mailbox(facts.login, b"", 0, 0), facts.maildomain), True
+    shown = canonical(address.Mailbox(facts.login, b"", 0, 0), facts.maildomain)
+    return Sender(b"" if null else shown, shown, b"", True)

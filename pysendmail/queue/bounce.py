@@ -42,7 +42,8 @@ class Ids:
             return queue_id((self._last + 0.5) / 1e6, os.getpid())
 
 
-_ids = Ids()
+ids = Ids()
+"""The ids of this process; whoever gives ids beside the reports takes them from here."""
 
 
 def notices(
@@ -84,10 +85,11 @@ def _report(
 ) -> Entry:
     from time import localtime
 
-    qid = _ids.next(now)
+    qid = ids.next(now)
     facts = dsn.Facts(
         host=settings.host,
         domain=settings.domain,
+        reporter=settings.reporter,
         now=now,
         utc_offset=localtime(now).tm_gmtoff // 60,
         unique=f"{qid}.{os.urandom(6).hex()}".encode(),

@@ -26,10 +26,12 @@ class Settings:
     seconds, None for any number. keep: for how many seconds an idle connection is kept. hold_uncertain: keep for
     somebody's decision what may have arrived. postmaster: where a report goes that cannot be delivered itself, b"" for
     nowhere. host: this machine's name, and domain: that of the reports' own addresses (A-labels), both as reports show
-    them.
+    them. reporter: the address of their author, b"" for MAILER-DAEMON there.
     """
 
-    __slots__ = ("connections", "domain", "hold_uncertain", "host", "keep", "lane", "postmaster", "rate", "schedule")
+    __slots__ = (
+        "connections", "domain", "hold_uncertain", "host", "keep", "lane", "postmaster", "rate", "reporter", "schedule",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -42,6 +44,7 @@ class Settings:
         postmaster: bytes = b"",
         host: str = "localhost",
         domain: bytes = b"",
+        reporter: bytes = b"",
     ) -> None:
         self.schedule = schedule or Schedule()
         self.connections = connections
@@ -51,6 +54,7 @@ class Settings:
         self.postmaster = postmaster
         self.host = host
         self.domain = domain
+        self.reporter = reporter
         own = self.schedule
         self.lane = Schedule(own.first, min(own.longest, _LANE_PAUSE), own.expire, own.warn)
 

@@ -189,11 +189,11 @@ def test_a_resent_message_has_its_resent_block_completed_instead(message: bytes,
     [
         (
             {"set_from_header": "on"},
-            b"To: r@x.org\nDate: d\nMessage-ID: <m@x>\nFrom: Alice Liddell <alice@example.org>\n",
+            b"To: r@x.org\nDate: d\nMessage-ID: <m@x>\nFrom: Alice Liddell <alice@example.org>\nReply-To: a@x.org\n",
         ),
         (
             {"set_from_header": "on", "sender": b"b@x.org", "full_name": b""},
-            b"To: r@x.org\nDate: d\nMessage-ID: <m@x>\nFrom: b@x.org\n",
+            b"To: r@x.org\nDate: d\nMessage-ID: <m@x>\nFrom: b@x.org\nReply-To: a@x.org\n",
         ),
         ({"set_date_header": "on"}, b"From: a@x.org\nTo: r@x.org\nMessage-ID: <m@x>\nDate: " + DATE + b"\n"),
         ({"set_msgid_header": "on"}, b"From: a@x.org\nTo: r@x.org\nDate: d\nMessage-ID: " + MESSAGE_ID + b"\n"),
@@ -232,7 +232,7 @@ def test_set_from_header_outweighs_add_missing_from_header() -> None:
 def test_a_replaced_from_replaces_the_authors_in_a_resent_message_too() -> None:
     left = header_of(submit(b"Resent-From: b@x.org\nResent-To: r@x.org\nFrom: a@x.org\n\n", set_from_header="on"))
     assert b"Resent-From: b@x.org\n" in left
-    assert left.endswith(b"\nFrom: Alice Liddell <alice@example.org>\n")
+    assert left.endswith(b"\nFrom: Alice Liddell <alice@example.org>\nReply-To: a@x.org\n")
     assert left.count(b"From: ") == 2
 
 

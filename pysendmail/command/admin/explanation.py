@@ -127,6 +127,8 @@ class Explainer:
             origin = "from of the account"
         else:
             origin = "the login of the caller"
+        if composed.replaced is not None:
+            origin = f"local_sender of the account; {origin} gave <{composed.replaced.decode('utf-8', 'backslashreplace')}>"
         return f"null_sender of the account; {origin} gave <>" if account.null_sender and not composed.sender else origin
 
     def _origins(self, account: "Account", composed: "Composed") -> dict[bytes, str]:
