@@ -19,7 +19,6 @@ FLOORS = {
     "pysendmail.queue": 3,
     "pysendmail.command": 4,
     "pysendmail.daemon": 4,
-    "pysendmail.handover": 4,
     "pysendmail.entry": 4,
     "pysendmail.__main__": 4,
     "pysendmail": 0,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from pysendmail import handover, wire
+from pysendmail import entry, wire
 from tests.command.caller import LIMIT, until_read
 from tests.conftest import Installed
 
@@ -189,10 +189,10 @@ def test_without_a_daemon_what_was_read_is_sent_from_here(installed: Installed, 
 
 def test_a_socket_of_somebody_else_is_not_trusted(make: Callable[..., Daemon]) -> None:
     daemon = make(lambda line: None, lambda line: None)
-    mine = handover.connect(os.fsencode(daemon.path), os.getuid())
+    mine = entry.connect(os.fsencode(daemon.path), os.getuid())
     assert mine is not None
     mine.close()
-    assert handover.connect(os.fsencode(daemon.path), os.getuid() + 1) is None
+    assert entry.connect(os.fsencode(daemon.path), os.getuid() + 1) is None
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
@@ -278,11 +278,11 @@ def test_silence_does_not_hold_the_command_for_ever(monkeypatch: pytest.MonkeyPa
     ours, theirs = socket.socketpair()
     ours.settimeout(0.05)
     with ours, theirs:
-        with pytest.raises(handover.Refused, match="may have taken") as refused:
-            handover.answer(ours)
+        with pytest.raises(entry.Refused, match="may have taken") as refused:
+            entry.answer(ours)
         assert refused.value.code == 75
-        with pytest.raises(handover.Refused, match="does not take") as refused:
-            handover.exchange(ours, b"x" * 10_000_000, 0, iter([b"y"]))
+        with pytest.raises(entry.Refused, match="does not take") as refused:
+            entry.exchange(ours, b"x" * 10_000_000, 0, iter([b"y"]))
         assert refused.value.code == 75
 
 
@@ -297,6 +297,6 @@ def test_silence_does_not_hold_the_command_for_ever(monkeypatch: pytest.MonkeyPa
     ],
 )  # fmt: skip
 def test_only_what_is_surely_a_delivery_takes_the_short_way(words: str, plain: bool) -> None:
-    assert handover.is_plain(b"sendmail", words.encode().split()) is plain
-    assert handover.is_plain(b"send-mail", words.encode().split()) is plain
-    assert not handover.is_plain(b"mailq", words.encode().split())
+    assert entry.is_plain(b"sendmail", words.encode().split()) is plain
+    assert entry.is_plain(b"send-mail", words.encode().split()) is plain
+    assert not entry.is_plain(b"mailq", words.encode().split())

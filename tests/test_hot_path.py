@@ -60,7 +60,6 @@ pysendmail.delivery.tls_context
 pysendmail.delivery.tls_files
 pysendmail.entry
 pysendmail.errors
-pysendmail.handover
 pysendmail.log
 pysendmail.message
 pysendmail.message.address
@@ -80,7 +79,6 @@ pysendmail.smtp.outcome
 pysendmail.smtp.reply
 pysendmail.smtp.sasl
 pysendmail.smtp.transaction
-pysendmail.wire
 """.split()
 
 # The modules of ours that put one message into a queue which is there already.
@@ -104,7 +102,6 @@ pysendmail.delivery.interruption
 pysendmail.delivery.parcel
 pysendmail.entry
 pysendmail.errors
-pysendmail.handover
 pysendmail.log
 pysendmail.message
 pysendmail.message.address
@@ -128,11 +125,10 @@ pysendmail.queue.states
 pysendmail.queue.store
 pysendmail.queue.trouble
 pysendmail.queue.values
-pysendmail.wire
 """.split()
 
 # All that handing a message over to a daemon loads, ours and others: what a bare interpreter has loaded comes free.
-HANDED_OVER = "_socket gc pysendmail pysendmail.entry pysendmail.handover pysendmail.wire".split()
+HANDED_OVER = "_socket gc pysendmail pysendmail.entry".split()
 
 # Runs the command, and at its end, however it comes, writes which modules were loaded and the exit code.
 PROBE = """

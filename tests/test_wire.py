@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pysendmail import wire
+from pysendmail import entry, wire
 
 WORDS = [b"-t", b"", b"a b", b"\xff\xfe", b"bob@example.net"]
 
@@ -68,3 +68,9 @@ def test_what_is_kept_of_data_is_nothing() -> None:
         assert decoder.held == 0
     decoder.feed(b"x" * 65536 + wire.REQUEST + b"\0\0\1\0" + b"y" * 100)
     assert decoder.held == 100
+
+
+def test_the_command_spells_the_frames_as_the_daemon_does() -> None:
+    for name in ("VERSION", "REQUEST", "DATA", "END", "OUT", "ERR", "EXIT", "HEAD", "PIECE"):
+        assert getattr(entry, name) == getattr(wire, name)
+    assert entry._frame(b"R", b"content") == wire.frame(b"R", b"content")

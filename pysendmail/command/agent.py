@@ -4,7 +4,7 @@ import os
 import stat
 import sys
 
-from pysendmail import errors, handover
+from pysendmail import entry, errors
 from pysendmail.command.identity import Caller
 from pysendmail.config import accounts
 
@@ -86,8 +86,8 @@ def start_detached(file: "File", caller: Caller) -> None:
     if not runtime or file.place == accounts.SYSTEM_FILE:
         return
     try:
-        line = handover.connect(runtime + handover.AGENT_SOCKET, caller.uid)
-    except handover.Refused:
+        line = entry.connect(runtime + entry.AGENT_SOCKET, caller.uid)
+    except entry.Refused:
         return  # it has more than enough to do
     if line is not None:
         line.close()

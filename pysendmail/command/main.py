@@ -4,7 +4,7 @@ import _signal
 import os
 from time import time
 
-from pysendmail import errors, handover
+from pysendmail import entry, errors
 from pysendmail.command.console import complain
 from pysendmail.delivery import interruption
 from pysendmail.options import parse
@@ -56,7 +56,7 @@ def _dispatch(call: Call, options: "Options") -> int:
         return daemon.run(options, call.program)
     if mode == "deliver" and not options.extract and not options.recipients:
         raise errors.UsageError("no recipients in the arguments (-t takes them from the header)")
-    if options.config is None and call.taken is None and handover.socket_path(os.getuid()) is not None:
+    if options.config is None and call.taken is None and entry.socket_path(os.getuid()) is not None:
         from pysendmail.command import remote
 
         code = remote.attempt(call, options)

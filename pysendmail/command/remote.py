@@ -1,4 +1,4 @@
-"""Let a daemon do what the command was asked for, where the short way of handover.py is not enough.
+"""Let a daemon do what the command was asked for, where the short way of entry.py is not enough.
 
 That is so for messages from a terminal, for options that only options.py understands, for the list of the queue and its
 like, and where the daemon should be there but is not.
@@ -7,7 +7,7 @@ like, and where the daemon should be there but is not.
 import os
 from time import monotonic, sleep
 
-from pysendmail import errors, handover, wire
+from pysendmail import entry, errors, wire
 from pysendmail.command.intake import read_pieces
 
 TYPE_CHECKING = False
@@ -27,7 +27,7 @@ def attempt(call: "Call", options: "Options") -> int | None:
 
     What was read of standard input meanwhile is then in `call.taken`.
     """
-    found = handover.socket_path(os.getuid())
+    found = entry.socket_path(os.getuid())
     if found is None:
         return None
     if options.mode in _ASKED:
@@ -51,7 +51,7 @@ def insist(call: "Call", message: "Iterator[bytes]", failure: errors.Failure) ->
             text = f"the daemon is not there, and without it nothing can be sent ({failure}); nothing was sent, try later"
             raise errors.TempFail(text)
         sleep(_LOOK)
-    code, _, _ = _send((handover.SYSTEM_SOCKET, None), call, message)
+    code, _, _ = _send((entry.SYSTEM_SOCKET, None), call, message)
     if code is None:
         raise errors.TempFail("the daemon has ended once more; nothing was sent, try later")
     return code
@@ -59,24 +59,24 @@ def insist(call: "Call", message: "Iterator[bytes]", failure: errors.Failure) ->
 
 def ask(name: bytes, arguments: list[bytes]) -> int | None:
     """Have a daemon do something, show what it says and return the exit code; None if there is no daemon for it."""
-    found = handover.socket_path(os.getuid())
+    found = entry.socket_path(os.getuid())
     return None if found is None else _ask(found, name, arguments)
 
 
 def explain(arguments: list[bytes], message: "Iterator[bytes]") -> "tuple[int | None, bytes, bool]":
-    """Have a daemon explain a message; return what handover.deliver does. Raises Failure."""
-    found = handover.socket_path(os.getuid())
+    """Have a daemon explain a message; return what entry.deliver does. Raises Failure."""
+    found = entry.socket_path(os.getuid())
     if found is None:
         return None, b"", False
     try:
-        return handover.send(found, b"pysendmail", arguments, message)
-    except handover.Refused as refusal:
+        return entry.send(found, b"pysendmail", arguments, message)
+    except entry.Refused as refusal:
         raise _failure(refusal) from None
 
 
 def fetch(name: bytes, arguments: list[bytes]) -> "tuple[int, bytes] | None":
     """Have a daemon say something; return the exit code and what it says, None if there is no daemon. Raises Failure."""
-    found = handover.socket_path(os.getuid())
+    found = entry.socket_path(os.getuid())
     kept: list[bytes] = []
     code = None if found is None else _ask(found, name, arguments, kept.append)
     return None if code is None else (code, b"".join(kept))
@@ -89,16 +89,16 @@ def _ask(
     keep: "Callable[[bytes], object] | None" = None,
 ) -> int | None:
     try:
-        line = handover.connect(*found)
-    except handover.Refused as refusal:
+        line = entry.connect(*found)
+    except entry.Refused as refusal:
         raise _failure(refusal) from None
     if line is None:
         return None
     try:
         facts = wire.frame(wire.FACTS, b"columns=%d" % _columns())
         line.sendall(facts + wire.request(name, arguments))
-        return handover.answer(line, keep)
-    except (handover.Refused, OSError):
+        return entry.answer(line, keep)
+    except (entry.Refused, OSError):
         raise errors.TempFail("the daemon ended before it had answered; try later") from None
 
 
@@ -106,14 +106,14 @@ def _send(
     found: "tuple[bytes, int | None]", call: "Call", pieces: "Iterator[bytes]"
 ) -> "tuple[int | None, bytes, bool]":
     try:
-        return handover.send(found, call.name, call.arguments, pieces)
-    except handover.Refused as refusal:
+        return entry.send(found, call.name, call.arguments, pieces)
+    except entry.Refused as refusal:
         raise _failure(refusal) from None
 
 
 def _answers() -> bool:
     """Tell whether somebody takes calls at the system's socket."""
-    line = handover.connect(handover.SYSTEM_SOCKET, None)
+    line = entry.connect(entry.SYSTEM_SOCKET, None)
     if line is None:
         return False
     line.close()
@@ -127,6 +127,6 @@ def _columns() -> int:
         return 80
 
 
-def _failure(refusal: handover.Refused) -> errors.Failure:
+def _failure(refusal: entry.Refused) -> errors.Failure:
     kinds = (errors.NoInput, errors.InputError)
     return next((kind for kind in kinds if kind.exit_code == refusal.code), errors.TempFail)(str(refusal))

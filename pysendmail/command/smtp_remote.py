@@ -8,7 +8,7 @@ import os
 import select
 from time import monotonic, sleep
 
-from pysendmail import errors, handover, wire
+from pysendmail import entry, errors, wire
 from pysendmail.command.console import complain
 from pysendmail.command.smtp_line import Line
 from pysendmail.delivery.interruption import Waiting
@@ -28,14 +28,14 @@ _LOOK = 0.1
 
 def attempt(call: "Call", line: Line) -> int | None:
     """Have the daemon serve the client and return the exit code; None if there is no daemon for it. Raises Failure."""
-    found = handover.socket_path(os.getuid())
+    found = entry.socket_path(os.getuid())
     return None if found is None else _serve(found, call, line)
 
 
 def insist(call: "Call", line: Line, failure: errors.Failure) -> int:
     """Do the same with the system's daemon as soon as it is back; `failure` is why there is no doing without it."""
     end = monotonic() + _RETURNS
-    while (code := _serve((handover.SYSTEM_SOCKET, None), call, line)) is None:
+    while (code := _serve((entry.SYSTEM_SOCKET, None), call, line)) is None:
         if monotonic() >= end:
             raise errors.TempFail(f"the daemon is not there, and without it nothing can be sent ({failure}); try later")
         with Waiting():
@@ -45,8 +45,8 @@ def insist(call: "Call", line: Line, failure: errors.Failure) -> int:
 
 def _serve(found: "tuple[bytes, int | None]", call: "Call", line: Line) -> int | None:
     try:
-        daemon = handover.connect(*found)
-    except handover.Refused as refusal:
+        daemon = entry.connect(*found)
+    except entry.Refused as refusal:
         raise errors.TempFail(str(refusal)) from None
     if daemon is None:
         return None
@@ -56,10 +56,10 @@ def _serve(found: "tuple[bytes, int | None]", call: "Call", line: Line) -> int |
         said = daemon.recv(_PIECE, _socket.MSG_PEEK)
         if said[:1] in (b"2", b"4"):
             return _carry(daemon, line, call.program)
-        code = handover.answer(daemon)  # a refusal, in frames
+        code = entry.answer(daemon)  # a refusal, in frames
         line.say(Answer(421, "4.3.2", "the daemon does not serve us now").wire)
         return code
-    except handover.Refused as refusal:
+    except entry.Refused as refusal:
         raise errors.TempFail(str(refusal)) from None
     except OSError:
         raise errors.TempFail("the daemon ended the session; what it has not answered may have been taken or not") from None

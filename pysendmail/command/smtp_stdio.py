@@ -8,7 +8,7 @@ only tells whether it came to a proper end.
 import os
 from time import monotonic
 
-from pysendmail import errors, handover
+from pysendmail import entry, errors
 from pysendmail.command import smtp_answer, smtp_remote
 from pysendmail.command.compose import choose_account
 from pysendmail.command.console import complain
@@ -58,7 +58,7 @@ def _serve_here(options: "Options", call: "Call", line: Line) -> int:
     try:
         file = configuration(options, caller)
     except errors.ConfigError as failure:
-        if options.config is None and handover.is_expected(caller.uid):
+        if options.config is None and entry.is_expected(caller.uid):
             return smtp_remote.insist(call, line, failure)
         raise
     account, _ = choose_account(file, options, caller, None)

@@ -3,7 +3,7 @@
 import os
 from time import monotonic, time
 
-from pysendmail import errors, handover
+from pysendmail import entry, errors
 from pysendmail.command import console
 from pysendmail.command.compose import choose_account, compose, intake_lines, log_tag
 from pysendmail.command.identity import Caller, forbid_core_dumps, mail_domain
@@ -32,7 +32,7 @@ def submit(options: "Options", call: "Call") -> int:
     if not call.stdin_open:
         raise errors.NoInput("standard input is closed; nothing was sent")
     caller = Caller()
-    expected = options.config is None and handover.is_expected(caller.uid)
+    expected = options.config is None and entry.is_expected(caller.uid)
     try:
         file = configuration(options, caller)
     except errors.NoConfig:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pysendmail import handover
+from pysendmail import entry
 from tests.command.caller import LIMIT, until
 from tests.daemon.siege import BOB, LONG, Callers, Hasty, Siege, show, text
 
@@ -106,9 +106,9 @@ def test_a_backlog_that_is_full_turns_callers_away_in_time(siege: Siege, monkeyp
             held.append(socket.socket(socket.AF_UNIX))
             held[-1].connect(str(siege.socket))
         begun = time.monotonic()
-        monkeypatch.setattr(handover, "_CROWDED", 1.0)
-        with pytest.raises(handover.Refused, match="too busy") as refusal:
-            handover.connect(os.fsencode(siege.socket), os.getuid())
+        monkeypatch.setattr(entry, "_CROWDED", 1.0)
+        with pytest.raises(entry.Refused, match="too busy") as refusal:
+            entry.connect(os.fsencode(siege.socket), os.getuid())
         assert refusal.value.code == 75 and 1 <= time.monotonic() - begun < 30
         for line in held:
             line.close()

@@ -60,7 +60,7 @@ def test_the_user_and_the_folders_are_those_of_the_program(installed: Installed)
     from pysendmail.config.accounts import SYSTEM_FILE
     from pysendmail.daemon.ground import QUEUE, SOCKET
     from pysendmail.daemon.privileges import _USER
-    from pysendmail.handover import SYSTEM_SOCKET
+    from pysendmail.entry import SYSTEM_SOCKET
 
     assert os.fsencode(SOCKET) == SYSTEM_SOCKET
     sysusers = (installed.prefix / "lib/sysusers.d/pysendmail.conf").read_text()

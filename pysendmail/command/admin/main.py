@@ -110,11 +110,11 @@ def _status(asked: "Namespace", arguments: list[str]) -> int:
     code = _ask(asked, arguments)
     if code is not None:
         return code
-    from pysendmail import handover
+    from pysendmail import entry
     from pysendmail.command.admin import status
     from pysendmail.command.admin.configured import open_configured
 
-    expected = asked.config is None and handover.is_expected(os.getuid())
+    expected = asked.config is None and entry.is_expected(os.getuid())
     return status.run(asked, open_configured, expected=expected)
 
 
