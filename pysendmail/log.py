@@ -5,14 +5,17 @@ report. Log lines have Postfix's shape, so that pflogsumm, logwatch and habit ca
 """
 
 import os
-import syslog as _syslog
 from binascii import b2a_base64
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from pysendmail.system_log import SystemLog
+
 _SYSTEM_LOG = "/dev/log"
+_WARNING, _INFO = 4, 6  # of syslog(3)
+_CLOCK = len("Nov  1 12:34:56")
 REPLY_LIMIT = 1024
 _SHORTEST_SECRET = 3
 _SHORTEST_FOLDED = 8  # the pieces of anything shorter are found by chance
@@ -160,10 +163,10 @@ class Log:
     __slots__ = ("_facility", "_path", "tag")
 
     stamped = (-1, "")  # the second of the last line, and how it is written: many lines have the same
-    _opened = ("", "")  # name and facility that the process has opened the system log with: there is one for all of them
+    _system: "SystemLog | None" = None  # there is one for all of them
 
     def __init__(self, facility: str | None = "LOG_MAIL", path: str | None = None, tag: str = "pysendmail") -> None:
-        # Without a system log each line would cost the C library a new attempt to reach it.
+        # Without a system log each line would cost a new attempt to reach it.
         self._facility = facility if facility and os.path.exists(_SYSTEM_LOG) else None
         self._path = path
         self.tag = tag
@@ -175,15 +178,22 @@ class Log:
     def write_all(self, part: str, lines: "list[tuple[str, bool]]", now: float) -> None:
         """Write lines of one part, each with whether it is a warning."""
         if self._facility:
-            wanted = (f"{self.tag}/{part}", self._facility)
-            if wanted != Log._opened:
-                Log._opened = wanted
-                _syslog.openlog(wanted[0], _syslog.LOG_PID, getattr(_syslog, wanted[1], _syslog.LOG_MAIL))
+            system = Log._system
+            if system is None:
+                from pysendmail.system_log import SystemLog
+
+                system = Log._system = SystemLog(_SYSTEM_LOG)
+            clock = _stamp(now)[:_CLOCK]
             for line, warning in lines:
-                _syslog.syslog(_syslog.LOG_WARNING if warning else _syslog.LOG_INFO, line)
+                system.write(self._facility, _WARNING if warning else _INFO, clock, f"{self.tag}/{part}", line)
         if self._path:
             head = f"{_stamp(now)} {self.tag}/{part}[{os.getpid()}]: "
             self._append("".join([f"{head}{line}\n" for line, _ in lines]))
+
+    @staticmethod
+    def reopen() -> None:
+        """Forget the connection to the system's log; a child process needs one of its own."""
+        Log._system = None
 
     def _append(self, line: str) -> None:
         if self._path == "/dev/stderr":

@@ -11,6 +11,7 @@ FLOORS = {
     "pysendmail.errors": 0,
     "pysendmail.options": 1,
     "pysendmail.log": 1,
+    "pysendmail.system_log": 1,
     "pysendmail.wire": 1,
     "pysendmail.message": 1,
     "pysendmail.smtp": 1,

@@ -1,12 +1,16 @@
 """Text that is fit to be shown, secrets that are not, and where the lines of the log go."""
 
+import contextlib
 import os
 import pathlib
 import re
+import socket
 import stat
-import syslog
+import tempfile
 import threading
+import time
 from base64 import b64encode
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
@@ -18,6 +22,8 @@ from pysendmail.delivery.deliver import Report
 from pysendmail.log import Log, Masker, delays_text, printable, queue_id
 from pysendmail.smtp.outcome import DEFERRED, FAILED, SENT, UNCERTAIN, Outcome
 from tests.delivery.memory import parcel
+
+NOW = 1_700_000_000
 
 # Text
 
@@ -242,26 +248,66 @@ def test_the_log_file_is_no_descriptor_for_children(tmp_path: pathlib.Path, monk
     assert flags and all(how & os.O_CLOEXEC and how & os.O_APPEND for how in flags)
 
 
-def test_syslog_gets_name_facility_and_priority(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    calls: list[tuple[object, ...]] = []
-    monkeypatch.setattr(log, "_SYSTEM_LOG", str(tmp_path))
-    monkeypatch.setattr(syslog, "openlog", lambda *values: calls.append(values))
-    monkeypatch.setattr(syslog, "syslog", lambda *values: calls.append(values))
-    both = Log("LOG_LOCAL3", None, "tag")
-    both.write("smtp", "one", 0)
-    both.write("smtp", "two", 0, warning=True)
-    both.write("qmgr", "three", 0)
-    assert calls == [
-        ("tag/smtp", syslog.LOG_PID, syslog.LOG_LOCAL3),
-        (syslog.LOG_INFO, "one"),
-        (syslog.LOG_WARNING, "two"),
-        ("tag/qmgr", syslog.LOG_PID, syslog.LOG_LOCAL3),
-        (syslog.LOG_INFO, "three"),
-    ]
-    calls.clear()
-    monkeypatch.setattr(log, "_SYSTEM_LOG", str(tmp_path / "none"))
-    Log("LOG_MAIL").write("smtp", "one", 0)
-    assert calls == []
+def test_the_system_log_gets_name_facility_and_priority(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log, "_SYSTEM_LOG", str(folder / "log"))
+    with listening(folder) as listener:
+        both = Log("LOG_LOCAL3", None, "tag")
+        both.write("smtp", "one", NOW)
+        both.write("smtp", "two \u00e4", NOW, warning=True)
+        both.write("qmgr", "three", NOW)
+        said = [listener.recv(9000).decode() for _ in range(3)]
+    clock = time.strftime("%b %e %H:%M:%S", time.localtime(NOW))
+    assert said == [f"<158>{clock} tag/smtp[{os.getpid()}]: one", f"<156>{clock} tag/smtp[{os.getpid()}]: two \u00e4", f"<158>{clock} tag/qmgr[{os.getpid()}]: three"]
+    monkeypatch.setattr(log, "_SYSTEM_LOG", str(folder / "none"))
+    Log("LOG_MAIL").write("smtp", "one", NOW)
+
+
+def test_a_system_log_that_stands_still_is_hardly_waited_for_and_told_what_it_missed(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log, "_SYSTEM_LOG", str(folder / "log"))
+    with listening(folder) as listener:
+        begun = time.monotonic()
+        system = Log("LOG_MAIL")
+        for number in range(2000):
+            system.write("smtp", f"line {number}", NOW)
+        assert time.monotonic() - begun < 5
+        listener.setblocking(False)
+        count = 0
+        with pytest.raises(BlockingIOError):
+            while listener.recv(9000):
+                count += 1
+        system.write("smtp", "again", NOW)
+        assert listener.recv(9000).endswith(b"]: warning: %d lines were dropped: the log had no room" % (2000 - count))
+        assert listener.recv(9000).endswith(b"]: again")
+
+
+def test_a_system_log_that_was_started_anew_is_called_again(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log, "_SYSTEM_LOG", str(folder / "log"))
+    system: Log | None = None
+    for _ in range(2):
+        with listening(folder) as listener:
+            system = system or Log("LOG_MAIL")
+            system.write("smtp", "one", NOW)
+            while not listener.recv(9000).endswith(b": one"):
+                pass  # what was dropped is told first
+        system.write("smtp", "nobody", NOW)
+
+
+@pytest.fixture
+def folder() -> Iterator[pathlib.Path]:
+    """Give a folder with a short name, and a process that has not called its log yet."""
+    Log.reopen()
+    with tempfile.TemporaryDirectory(prefix="pysendmail-") as name:
+        yield pathlib.Path(name)
+    Log.reopen()
+
+
+@contextlib.contextmanager
+def listening(folder: pathlib.Path) -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(str(folder / "log"))
+        listener.settimeout(30)
+        yield listener
+    (folder / "log").unlink()
 
 
 # The lines of a delivery

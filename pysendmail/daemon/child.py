@@ -61,11 +61,8 @@ def live(role: str, run: "Run", setup: "Setup", found: "Configuration", user: "I
 
 def _detach(setup: "Setup", kept: int) -> None:
     """Take back what holds for the parent alone: its handling of signals, its descriptors, its system log."""
-    import syslog
-
     os.setpgid(0, 0)  # a key at the parent's terminal is for the parent, who tells us
-    syslog.closelog()
-    Log._opened = ("", "")
+    Log.reopen()
     keep = sorted({0, 1, 2, kept, *setup.descriptors()} - {-1})
     for below, above in zip(keep, [*keep[1:], os.sysconf("SC_OPEN_MAX")], strict=True):
         os.closerange(below + 1, above)

@@ -62,7 +62,7 @@ class Database:
     `create`: make the file if it is missing, else raise location.Missing. `patience`: seconds to wait for a lock.
     """
 
-    __slots__ = ("_db", "_durable", "_file", "_lock", "_pid", "gid", "path", "patience", "uid")
+    __slots__ = ("_db", "_durable", "_file", "_lock", "_named", "_pid", "gid", "path", "patience", "uid")
 
     def __init__(self, path: str, create: bool = True, patience: float = PATIENCE) -> None:
         self.path = path
@@ -80,9 +80,13 @@ class Database:
             repairs = () if users else _look(path)
             try:
                 self._db: Connection | None = self._connect(repairs)
+                named = os.stat(path, follow_symlinks=False)  # of some it is another after the first write
+            except OSError as error:
+                raise trouble.from_system(error, path, "the queue cannot be used") from error
             except _ERRORS as error:
                 raise trouble.translate(error, path, patience) from error
             _open[self._file] = (pid, users + 1)
+            self._named = (named.st_dev, named.st_ino)
 
     def _connect(self, repairs: "Iterable[Callable[[Connection], object]]") -> "Connection":
         # "rw": a file that has just gone is an error, and never made anew as an empty one.
@@ -153,8 +157,17 @@ class Database:
         raise AssertionError("not reached")
 
     def make_room(self, octets: int) -> None:
-        """See to it that there is room for a message of so many octets. Raises TempFail if there is none."""
-        disk = os.statvfs(os.path.dirname(self.path))
+        """See to it that there is room for a message of so many octets, in the file that bears the queue's name.
+
+        Raises TempFail if there is none. What was committed to a file without a name would be lost with the process.
+        """
+        try:
+            named = os.stat(self.path, follow_symlinks=False)
+            disk = os.statvfs(os.path.dirname(self.path))
+        except OSError as error:
+            raise trouble.from_system(error, self.path, "the queue is not where it was opened") from error
+        if (named.st_dev, named.st_ino) != self._named:
+            raise errors.TempFail("the queue was replaced while it was open; start anew what has it open", self.path)
         if disk.f_bavail * disk.f_frsize < 2 * octets + _LITTLE or not os.path.lexists(self.path + "-reserve"):
             from pysendmail.queue import room
 

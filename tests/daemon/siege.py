@@ -56,7 +56,12 @@ class Sink(Crowd):
         self._noting = threading.Lock()
         self.deliveries = _Noted(lambda delivery: self._note(delivery.data, self.arrived))
         self.messages = _Noted(lambda data: self._note(data, self.offered))
-        self.commands, self.clear, self.secure = [_Noted(lambda _: None) for _ in range(3)]
+        self.said_mail = 0
+        self.commands = _Noted(self._count)
+        self.clear, self.secure = [_Noted(lambda _: None) for _ in range(2)]
+
+    def _count(self, line: str) -> None:
+        self.said_mail += line[:4].upper() == "MAIL"
 
     def _note(self, data: bytes, counted: "collections.Counter[str]") -> None:
         found = NUMBER.search(data)
@@ -91,6 +96,12 @@ class Siege(Whole):
         config.write_text("".join([f"{word} {value}\n" for word, value in {**self.words, **words}.items() if value]))
         config.chmod(0o600)
         return config
+
+    def run(self, config: pathlib.Path) -> None:
+        """Start the daemon with a configuration that is there."""
+        command = [self.sendmail, "-C", str(config), "-bD"]
+        self.process = subprocess.Popen(command, env={"PATH": "/usr/bin:/bin", "HOME": str(self.folder)})
+        until(self._serves)
 
     def _serves(self) -> bool:
         assert self.process is None or self.process.poll() is None, "the daemon has ended"
