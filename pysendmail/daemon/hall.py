@@ -385,6 +385,11 @@ class Hall:
         return bool(self._stopping)
 
     @property
+    def closing_for(self) -> float:
+        """Seconds since `stop` was called."""
+        return self.loop.now - (self._stopping - _SERVING_END) if self._stopping else 0.0
+
+    @property
     def ended(self) -> bool:
         """Whether all is done after `stop`; who has just come in has something to ask."""
         if not self._stopping:

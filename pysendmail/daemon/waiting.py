@@ -12,7 +12,7 @@ from pysendmail.command.identity import mail_domain
 from pysendmail.command.queueing import settings_of
 from pysendmail.config import accounts
 from pysendmail.log import printable
-from pysendmail.queue import awaited
+from pysendmail.queue import awaited, states
 from pysendmail.smtp.outcome import FAILED, SENT, Outcome
 
 TYPE_CHECKING = False
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 PATIENCE = 900.0
 """Seconds that a caller is kept waiting; then the message goes on in the queue, which his exit code says."""
+
+_LAST = 3.0  # seconds after which nobody begins a message any more when the daemon is being stopped
 
 
 class Waiting:
@@ -73,20 +75,31 @@ class Waiting:
     def tick(self) -> None:
         """Look again, in case that the news went to another process, and end what takes too long."""
         self.look()
+        closing = self._hall.closing_for > _LAST
         for qid, client in list(self._callers.items()):
-            if self._hall.loop.now - self._since[qid] > PATIENCE:
-                self._forget(qid)
-                self._settle(qid)
-                client.answer(0)
+            if self._hall.loop.now - self._since[qid] > PATIENCE or (closing and not self._is_on(qid)):
+                self._let_go(qid, client)
 
     def end(self) -> None:
         """Tell everybody that his message is in the queue."""
         for qid, client in list(self._callers.items()):
             self._look(qid, client)
             if qid in self._callers:
-                self._forget(qid)
-                self._settle(qid)
-                client.answer(0)
+                self._let_go(qid, client)
+
+    def _let_go(self, qid: str, client: "Client | Peer") -> None:
+        """Tell a caller that his message is in the queue, where it goes on as any other one."""
+        self._forget(qid)
+        self._settle(qid)
+        client.answer(0)
+
+    def _is_on(self, qid: str) -> bool:
+        """Tell whether a message is in the hands of somebody who delivers."""
+        try:
+            item = self._hall.store.get(qid)
+        except errors.Failure:
+            return True  # who knows
+        return item is not None and any(one.state == states.ACTIVE for one in item.recipients)
 
     def _look(self, qid: str, client: "Client | Peer") -> None:
         try:

@@ -210,7 +210,7 @@ def test_a_large_message_arrives_whole(whole: Whole) -> None:
 def test_it_ends_in_order_and_answers_who_waits(whole: Whole) -> None:
     gate = whole.server.gates["RCPT"] = threading.Event()
     process = whole.begin("-odi", BOB)
-    until(lambda: whole.waiting() == [(BOB, "active")])
+    until(lambda: any(line.startswith("RCPT") for line in whole.server.commands))
     assert whole.process is not None
     whole.process.terminate()
     time.sleep(0.3)
@@ -218,3 +218,20 @@ def test_it_ends_in_order_and_answers_who_waits(whole: Whole) -> None:
     process.communicate(timeout=LIMIT)
     assert process.returncode == 0 and whole.process.wait(LIMIT) == 0
     assert len(whole.server.deliveries) == 1 and whole.waiting() == []
+
+
+def test_at_its_end_nobody_waits_for_what_is_not_begun_any_more(whole: Whole) -> None:
+    whole.server.gates["MAIL"] = gate = threading.Event()
+    first = whole.begin("-odi", BOB)
+    until(lambda: any(line.startswith("MAIL") for line in whole.server.commands))
+    others = [whole.begin("-odi", CAROL) for _ in range(3)]
+    until(lambda: len(whole.items()) == 4)
+    assert whole.process is not None
+    whole.process.terminate()
+    time.sleep(0.3)
+    gate.set()
+    for process in (first, *others):
+        process.communicate(timeout=LIMIT)
+        assert process.returncode == 0
+    assert whole.process.wait(LIMIT) == 0
+    assert len(whole.server.deliveries) + len(whole.items()) == 4
