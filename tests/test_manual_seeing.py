@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pysendmail.command.admin import journey, journey_object, journey_story, metrics, picture, status, trace
+from pysendmail.command.admin import check, findings, journey, journey_object, journey_story, metrics, picture, status, trace
 from pysendmail.command.admin.outlook import Outlook
 from pysendmail.message.header import make
 from pysendmail.message.journey import follow
@@ -95,3 +95,13 @@ def test_the_manual_has_each_sign_of_a_trace() -> None:
     source = (ROOT / "pysendmail" / "message" / "journey.py").read_text()
     told = set(re.findall(r"^\.It Cm ([a-z]+)$", part("The way of a message"), flags=re.M))
     assert told == set(re.findall(r'signs\.append\(\("([a-z]+)"', source))
+
+
+def test_the_manual_has_the_options_and_the_json_of_check() -> None:
+    text = "\n".join(section("pysendmail.1", "DESCRIPTION")).partition(".Cm check\n")[2].partition("\n.It Cm explain")[0]
+    told = {"-" + name for name in re.findall(r"^\.It Fl (\S+)", text, flags=re.M)}
+    assert told == options("check", check.add_parser) - {"-h", "--help", "--config", "--account", "--verbose"} | {"-a", "-C"}
+    found = findings.Findings(True)
+    found.add("step", "text")
+    story: dict[str, Any] = found._object("file", "account", {"failed": 0, "warning": 0})
+    assert names(text.partition(".It Fl -json\n")[2]) == {*story, *story["findings"][0]}

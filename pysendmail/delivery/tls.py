@@ -198,6 +198,16 @@ class TLS:
             return b""
 
     @property
+    def chain(self) -> list[bytes]:
+        """Give the certificates that the server sent, its own first, in DER."""
+        sent = getattr(getattr(self._raw, "_sslobj", self._raw), "get_unverified_chain", None)
+        try:
+            found = [bytes(one.public_bytes(_ssl.ENCODING_DER)) for one in (sent() if sent else None) or ()]
+        except (AttributeError, ValueError, _ssl.SSLError):  # private to Python
+            found = []
+        return found or ([self.peer_certificate] if self.peer_certificate else [])
+
+    @property
     def resumed(self) -> bool:
         """Tell whether the handshake was shortened by the session."""
         return self._raw.session_reused

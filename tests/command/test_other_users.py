@@ -190,3 +190,27 @@ def test_a_large_message_of_another_user_passes_through_as_well(everybody: Every
     done = everybody.as_user(NOBODY, "-C", _readable(everybody), "r@x", message=MESSAGE + b"x\n" * 1_000_000, umask=0o777)
     assert (done.returncode, done.stderr) == (0, b"")
     assert len(everybody.server.deliveries) == 1
+
+
+def _check(everybody: Everybody, public: Installed, system: str, mode: str = "644", user: int = NOBODY) -> "Done[bytes]":
+    everybody.sendmail = str(public.prefix / "bin" / "pysendmail")
+    return everybody.as_user(user, "check", system=system, mode=mode, environ={"HOME": "/nonexistent"})
+
+
+def test_a_check_by_who_may_not_have_the_password_goes_on_without_it(everybody: Everybody, public: Installed) -> None:
+    everybody.server.mechanisms = "PLAIN"
+    system = _text(everybody, user="me", auth_without_tls="on", passwordeval="cat /root/no-such-secret 2>/dev/null", **{"from": "me@box"})
+    done = _check(everybody, public, system)
+    out = done.stdout.decode()
+    assert (done.returncode, done.stderr) == (0, b""), out
+    assert "\nwarning:       password: this user cannot reach it" in out and "mend: run it as root" in out
+    assert "\nconnection:" in out and "\nnote:          login: not tried" in out
+    assert not any(line.startswith("AUTH") for line in everybody.server.commands)
+    done = _check(everybody, public, system, user=0)
+    assert done.returncode != 0 and b"\nfailed:        password: " in done.stdout
+
+
+def test_a_check_by_who_may_not_read_the_configuration_says_so(everybody: Everybody, public: Installed) -> None:
+    done = _check(everybody, public, _text(everybody), mode="600")
+    assert (done.returncode, done.stderr) == (78, b"")
+    assert b"configuration: /etc/pysendmail/pysendmail.conf: cannot be read: Permission denied; mend: run it as root" in done.stdout

@@ -1,59 +1,71 @@
-"""pysendmail check: try everything that a delivery needs, short of a message."""
+"""pysendmail check: try everything that a delivery needs, short of a message, and say how to mend what is wrong."""
 
 import os
-from time import monotonic
 
 from pysendmail import errors
 from pysendmail.command.admin.configured import choose
-from pysendmail.command.compose import aliases_of
-from pysendmail.command.console import say, show
-from pysendmail.command.identity import Caller, forbid_core_dumps
-from pysendmail.config import credentials
-from pysendmail.delivery.session import Route, Session
+from pysendmail.command.admin.findings import FAILED, NOTE, WARNING, Findings
+from pysendmail.command.console import show
+from pysendmail.command.identity import Caller, forbid_core_dumps, mail_domain
+from pysendmail.config.accounts import SYSTEM_FILE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+    from typing import Any
+
     from pysendmail.config.accounts import Account
     from pysendmail.config.reader import File
-    from pysendmail.smtp.client import Client
-
-_PROBLEMS = 20
+    from pysendmail.smtp.sasl import Credentials
 
 
-def check(config: str | None, account_name: str | None, verbose: bool) -> int:
-    """Print a line for each step and return 0, or the exit code that a message would get now."""
-    try:
-        _run(config, account_name, verbose)
-    except errors.Failure as failure:
-        _step("failed", str(failure))
-        return failure.exit_code
-    return 0
+def add_parser(commands: "Any") -> None:
+    """Add the subcommand to the parser of the command line."""
+    parser: ArgumentParser = commands.add_parser(
+        "check",
+        help="try all that a delivery needs, and send nothing",
+        description="Look at the configuration and everything around it, connect to each address of the smarthost, "
+        "encrypt and log in, and say what is wrong and how to mend it. Nothing is sent.",
+    )
+    parser.add_argument("-C", "--config", metavar="FILE", help="this configuration file")
+    parser.add_argument("-a", "--account", metavar="NAME", help="this account, not the default")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--to", metavar="ADDRESS", help="ask the server whether it would take a message to this address")
+    parser.add_argument("-v", "--verbose", action="store_true", help="show the dialogue, secrets masked")
 
 
-def _run(config: str | None, account_name: str | None, verbose: bool) -> None:
+def run(asked: "Namespace") -> int:
+    """Print what is found and return 0, or the exit code that a message would get now. Raises UsageError."""
     caller = Caller()
+    recipient = None if asked.to is None else _address(asked.to)
     forbid_core_dumps()
-    file, account, reason = choose(config, account_name, caller)
-    _step("configuration", f"{file.place}: {reason}")
+    findings = Findings(asked.json)
+    try:
+        file, account, reason = choose(asked.config, asked.account, caller)
+    except errors.Failure as failure:
+        mend = "pysendmail.conf(5) says what to write"
+        if caller.uid and "Permission denied" in str(failure):
+            mend = "run it as root, or name a file of your own by -C"
+        findings.fail("configuration", failure, mend=mend)
+        return findings.finish(None, None)
+    _look(findings, file, account, reason, caller)
+    credentials = _secret(findings, account, caller)
+    from pysendmail.command.admin import check_domain, check_local, check_server
+
+    check_local.look(findings, file, account, caller, asked.config)
+    sender = check_domain.sender(account, caller)
+    dialogue = show if asked.verbose else None
+    check_server.look(findings, account, credentials, sender, _qualified(recipient, account), dialogue)
+    check_domain.look(findings, account, sender)
+    return findings.finish(file.place, account.name)
+
+
+def _look(findings: Findings, file: "File", account: "Account", reason: str, caller: Caller) -> None:
+    findings.add("configuration", f"{file.place}: {reason}; {account.server_names()}")
     for note in [*account.notes, *_unknown_callers(file)]:
-        _step("note", note)
-    _check_aliases(account)
-    found = credentials.find(account, home=caller.home or None, environ=os.environ, tty=True)
-    _step("password", "none is needed" if found is None or not found.secret else "found")
-    _connect(account, Route(account, found, show if verbose else None))
-
-
-def _check_aliases(account: "Account") -> None:
-    """Print what is wrong with the alias file. Raises ConfigError if it cannot be read."""
-    known = aliases_of(account)
-    if known is None:
-        return
-    found = [text for text, _ in known.problems()]
-    _step("aliases", f"{known.place}: {sum([1 for _ in known.names()])} names")
-    for text in found[:_PROBLEMS]:
-        _step("note", text)
-    if len(found) > _PROBLEMS:
-        _step("note", "newaliases tells more about the aliases")
+        findings.add("note", note, NOTE)
+    if caller.uid and file.place == SYSTEM_FILE:
+        findings.add("note", "what only root or the daemon may read is not looked at; root sees all of it", NOTE)
 
 
 def _unknown_callers(file: "File") -> list[str]:
@@ -65,24 +77,43 @@ def _unknown_callers(file: "File") -> list[str]:
     return Policy(file.daemon.callers, 0, lambda uid: 0).notes()
 
 
-def _connect(account: "Account", route: Route) -> None:
-    started = monotonic()
-    session = Session(route, started + 4 * account.timeout)
+def _secret(findings: Findings, account: "Account", caller: Caller) -> "Credentials | None":
+    """Find the password; who cannot goes on without a login."""
+    from time import monotonic
+
+    from pysendmail.config import credentials
+
+    if account.auth is False:
+        findings.add("password", "none is needed: auth is off")
+        return None
+    began = monotonic()
     try:
-        client = session.open()
-        _step("connection", f"{session.relay}, ready after {(monotonic() - started) * 1000:.0f} ms")
-        _step("encryption", session.tls_facts or "NONE: the message and its envelope go over the line in clear")
-        _step("offers", b" ".join(client.extensions.keywords).decode("ascii", "replace") or "no extensions")
-        _step("login", _login(client, account))
-    finally:
-        session.close()
+        found = credentials.find(account, home=caller.home or None, environ=os.environ, tty=not findings.silent)
+    except errors.Failure as failure:
+        failure.text += "; the login is not tried"
+        if caller.uid and account.place == SYSTEM_FILE:
+            text = f"this user cannot reach it ({failure})"
+            findings.add("password", text, WARNING, "run it as root, or as the daemon's user")
+        else:
+            mend = "add password, passwordeval or a netrc entry, or see why the command fails"
+            findings.add("password", str(failure), FAILED, mend, code=failure.exit_code)
+        return None
+    text = "none is needed" if found is None or not found.secret else "found"
+    findings.add("password", text, seconds=monotonic() - began)
+    return found
 
 
-def _login(client: "Client", account: "Account") -> str:
-    if not client.authenticated:
-        return "none"
-    return f"accepted for {(account.user or b'the client certificate').decode('utf-8', 'backslashreplace')}"
+def _address(text: str) -> bytes:
+    """Return the address of --to. Raises UsageError."""
+    from pysendmail.message import address
+
+    raw = os.fsencode(text)
+    found = address.parse(raw)
+    printable = raw.isascii() and text.isprintable()
+    if not printable or found.errors or len(found.mailboxes) != 1:
+        raise errors.UsageError("--to: expected one mail address in ASCII")
+    return found.mailboxes[0].address
 
 
-def _step(name: str, text: str) -> None:
-    say(f"{name + ':':<15}{text}")
+def _qualified(recipient: bytes | None, account: "Account") -> bytes | None:
+    return recipient if recipient is None or b"@" in recipient else recipient + b"@" + mail_domain(account)

@@ -64,9 +64,9 @@ def run(arguments: list[str]) -> int:
         from pysendmail.command.admin import trace
 
         return trace.run(asked)
-    from pysendmail.command.admin.check import check
+    from pysendmail.command.admin import check
 
-    return check(asked.config, asked.account, asked.verbose)
+    return check.run(asked)
 
 
 def _ask(asked: "Namespace", arguments: list[str]) -> int | None:
@@ -147,19 +147,12 @@ def _parser() -> "ArgumentParser":
     from argparse import ArgumentParser
 
     from pysendmail.command import agent
-    from pysendmail.command.admin import explain, journey, metrics, queue, status, trace
+    from pysendmail.command.admin import check, explain, journey, metrics, queue, status, trace
 
     parser = ArgumentParser(prog="pysendmail", description="Look after the sendmail command of pysendmail.")
     parser.add_argument("--version", action="version", version=f"pysendmail {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", dest="program")
-    check = commands.add_parser(
-        "check",
-        help="try the configuration: connect, encrypt and log in, but send nothing",
-        description="Read the configuration, connect to the smarthost, encrypt and log in, and say how far that went.",
-    )
-    check.add_argument("-C", "--config", metavar="FILE", help="this configuration file")
-    check.add_argument("-a", "--account", metavar="NAME", help="this account, not the default")
-    check.add_argument("-v", "--verbose", action="store_true", help="show the dialogue, secrets masked")
+    check.add_parser(commands)
     agent.add_parser(commands)
     explain.add_parser(commands)
     queue.add_parser(commands)
