@@ -8,11 +8,10 @@ import subprocess
 import sys
 
 from pysendmail import wire
-from pysendmail.queue.location import Missing
 from pysendmail.queue.sqlite import SqliteStore
-from pysendmail.queue.values import Item
 from tests.command.caller import LIMIT, until
 from tests.conftest import ROOT
+from tests.contents import Contents
 
 PROGRAM = """
 import os, sys
@@ -37,7 +36,7 @@ os._exit(accept.run(setup))
 TEXT = b"Subject: hello\n\ntext\n"
 
 
-class Door:
+class Door(Contents):
     """Run the accept process and speak with it; `words` is its configuration."""
 
     def __init__(self, folder: pathlib.Path, sendmail: str) -> None:
@@ -117,17 +116,6 @@ class Door:
         return line
 
     # What came of it
-
-    def items(self) -> list[Item]:
-        """Give the messages in the queue with their recipients."""
-        try:
-            store = SqliteStore(str(self.queue), create=False)
-        except Missing:
-            return []
-        try:
-            return list(store.listing())
-        finally:
-            store.close()
 
     def texts(self) -> list[bytes]:
         """Give the text of each message in the queue."""

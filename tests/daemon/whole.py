@@ -6,14 +6,12 @@ import signal
 import socket
 import subprocess
 
-from pysendmail.queue.location import Missing
-from pysendmail.queue.sqlite import SqliteStore
-from pysendmail.queue.values import Item
 from tests.command.caller import LIMIT, MESSAGE, until
+from tests.contents import Contents
 from tests.obedient import Obedient
 
 
-class Whole:
+class Whole(Contents):
     """Run the daemon with a configuration of `words`; the command finds it by XDG_RUNTIME_DIR."""
 
     def __init__(self, sendmail: str, folder: pathlib.Path, server: Obedient) -> None:
@@ -65,21 +63,6 @@ class Whole:
         process.stdin.close()
         process.stdin = None
         return process
-
-    def items(self) -> list[Item]:
-        """Give the messages in the queue with their recipients."""
-        try:
-            store = SqliteStore(str(self.queue), create=False)
-        except Missing:
-            return []
-        try:
-            return list(store.listing())
-        finally:
-            store.close()
-
-    def waiting(self) -> list[tuple[str, str]]:
-        """Give address and state of everybody in the queue."""
-        return [(one.address.decode(), one.state) for item in self.items() for one in item.recipients]
 
     def children(self) -> list[int]:
         """Give the process ids of accept and deliver."""

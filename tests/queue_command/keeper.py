@@ -6,16 +6,15 @@ import re
 import socket
 from collections.abc import Iterator
 
-from pysendmail.queue.location import Missing
 from pysendmail.queue.sqlite import SqliteStore
-from pysendmail.queue.values import Item
 from tests.command.caller import MESSAGE, Caller, Done, until
+from tests.contents import Contents
 from tests.obedient import Obedient
 
 SENDER = "sender@example.org"
 
 
-class Keeper(Caller):
+class Keeper(Contents, Caller):
     """Run the command as somebody who has a queue."""
 
     def __init__(self, sendmail: str, home: pathlib.Path, server: Obedient) -> None:
@@ -41,21 +40,6 @@ class Keeper(Caller):
             return [f"{one.place}: {one.text}" for one in store.check()]
         finally:
             store.close()
-
-    def items(self) -> list[Item]:
-        """Give the messages in the queue with their recipients, as of now."""
-        try:
-            store = SqliteStore(str(self.queue), create=False)
-        except Missing:
-            return []
-        try:
-            return list(store.listing())
-        finally:
-            store.close()
-
-    def waiting(self) -> list[tuple[str, str]]:
-        """Give address and state of everybody in the queue."""
-        return [(one.address.decode(), one.state) for item in self.items() for one in item.recipients]
 
     def texts(self) -> dict[str, bytes]:
         """Give the text of each message in the queue, verified by its checksums."""
