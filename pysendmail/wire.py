@@ -39,18 +39,17 @@ def end(size: int) -> bytes:
 class Decoder:
     """Cut what a command sends into frames; `held` octets are kept because the rest of their frame is missing."""
 
-    __slots__ = ("_held", "_kind", "_left", "_parts")
+    __slots__ = ("_held", "_kind", "_left")
 
     def __init__(self) -> None:
         self._kind = 0
         self._left = 0  # octets of the present frame that are missing
-        self._parts: list[bytes] = []
-        self._held = 0
+        self._held = bytearray()  # and no list of pieces, which may come octet by octet
 
     @property
     def held(self) -> int:
         """How many octets are kept."""
-        return self._held
+        return len(self._held)
 
     def feed(self, data: bytes) -> "list[tuple[int, bytes]]":
         """Return the frames (kind, content) that `data` completes; those of DATA as they come, in pieces.
@@ -65,17 +64,16 @@ class Decoder:
                 at += len(piece)
                 self._take(piece, found)
             else:
-                missing = HEAD - self._held
-                self._parts.append(data[at : at + missing])
-                self._held += len(self._parts[-1])
+                missing = HEAD - len(self._held)
+                self._held += data[at : at + missing]
                 at += missing
-                if self._held == HEAD:
+                if len(self._held) == HEAD:
                     self._begin(found)
         return found
 
     def _begin(self, found: "list[tuple[int, bytes]]") -> None:
-        head = b"".join(self._parts)
-        self._parts, self._held = [], 0
+        head = bytes(self._held)
+        self._held.clear()
         self._kind, self._left = head[0], int.from_bytes(head[1:], "big")
         limit = _LIMITS.get(self._kind)
         if limit is None:
@@ -91,10 +89,9 @@ class Decoder:
             if piece:
                 found.append((_DATA, piece))
         else:
-            self._parts.append(piece)
-            self._held += len(piece)
+            self._held += piece
             if not self._left:
-                found.append((self._kind, b"".join(self._parts)))
-                self._parts, self._held = [], 0
+                found.append((self._kind, bytes(self._held)))
+                self._held.clear()
         if not self._left:
             self._kind = 0

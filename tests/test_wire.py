@@ -1,5 +1,7 @@
 """Frames: what one end makes the other one reads, however it is cut on the way, and nothing else passes for one."""
 
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -74,3 +76,16 @@ def test_the_command_spells_the_frames_as_the_daemon_does() -> None:
     for name in ("VERSION", "REQUEST", "DATA", "END", "OUT", "ERR", "EXIT", "HEAD", "PIECE"):
         assert getattr(entry, name) == getattr(wire, name)
     assert entry._frame(b"R", b"content") == wire.frame(b"R", b"content")
+
+
+def test_a_frame_that_comes_octet_by_octet_takes_no_more_memory_than_it_has_octets() -> None:
+    decoder = wire.Decoder()
+    decoder.feed(wire.REQUEST + (1 << 20).to_bytes(4, "big"))
+    tracemalloc.start()
+    try:
+        for number in range(100_000):
+            decoder.feed(b"%02d" % (number % 100))
+        assert tracemalloc.get_traced_memory()[0] < 400_000
+    finally:
+        tracemalloc.stop()
+    assert decoder.held == 200_000

@@ -42,6 +42,11 @@ class Intake:
         self._writer = BodyWriter(**room)
         self._in_header = True
 
+    @property
+    def held(self) -> int:
+        """How many octets of memory the header takes, about."""
+        return self._reader.held
+
     def feed(self, data: bytes) -> None:
         """Take the next octets, cut anywhere. Raises DataError, or TempFail for a full disk."""
         self.total += len(data)

@@ -24,8 +24,8 @@ def run(setup: "Setup") -> int:
     def notify() -> None:
         try:
             os.write(setup.wake, b"c")
-        except BlockingIOError:
-            pass  # what it has not read yet will wake it
+        except (BlockingIOError, BrokenPipeError):
+            pass  # what it has not read yet will wake it; where nobody is left, the next one looks by himself
 
     hall = Hall(setup.file, store, setup.queue, notify, agent=setup.agent, started=setup.started)
     loop = hall.loop

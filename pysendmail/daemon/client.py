@@ -22,7 +22,7 @@ _READ = 1 << 18
 LARGEST = 2 << 30  # octets of one message
 LOOK = 16 << 20  # octets after which it is looked whether the disk has room for more
 ROOM = 16 << 20  # octets that must stay free on it
-_SMALL = 128 << 10  # octets of a request that count for nothing
+SMALL = 128 << 10  # octets of a request that count for nothing
 _LINE = 4096
 _SILENCE = 3600.0  # seconds without a word in which a message may stop half-way
 
@@ -62,7 +62,7 @@ class Client:
     @property
     def held(self) -> int:
         """Octets of memory that this caller makes us keep for a request that is not complete."""
-        return self._decoder.held
+        return self._decoder.held + (self._intake.held if self._intake is not None else 0)
 
     @property
     def coming(self) -> int:
@@ -108,7 +108,7 @@ class Client:
                 self._take(kind, content)
                 if self.state == ANSWERED or self.fd < 0:
                     return
-            if self.held > _SMALL:
+            if self.held > SMALL:
                 self._hall.check_requests()
         except wire.Broken as broken:
             self._hall.note(f"uid={self.uid}: a caller of the socket does not speak our protocol: {broken}")

@@ -105,8 +105,8 @@ def _default(file: "File") -> "Account | None":
 def _tell(news: int) -> None:
     try:
         os.write(news, b"n")
-    except BlockingIOError:
-        pass  # what accept has not read yet will have it look
+    except (BlockingIOError, BrokenPipeError):
+        pass  # what accept has not read yet will have it look; after the parent's death it may be gone, and we end too
 
 
 def _watch(path: str) -> "Callable[[], bool]":

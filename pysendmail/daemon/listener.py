@@ -12,7 +12,7 @@ from pysendmail.command import smtp_answer
 from pysendmail.command.identity import NO_UID
 from pysendmail.command.smtp_session import SmtpSession
 from pysendmail.command.smtp_stdio import host_name
-from pysendmail.daemon.client import ANSWERED, ASKING, LARGEST, LOOK, ROOM, SENDING, WAITING
+from pysendmail.daemon.client import ANSWERED, ASKING, LARGEST, LOOK, ROOM, SENDING, SMALL, WAITING
 from pysendmail.daemon.loop import GONE, READ, WRITE
 from pysendmail.log import printable
 from pysendmail.options import Options
@@ -79,8 +79,8 @@ class Peer:
 
     @property
     def held(self) -> int:
-        """Octets of memory that the envelope takes."""
-        return self._session.held
+        """Octets of memory that the envelope and the header take."""
+        return self._session.held + self._session.header
 
     @property
     def coming(self) -> int:
@@ -260,6 +260,11 @@ class _Gathering(SmtpSession):
         """Octets of a message that is still coming in."""
         return self._intake.total
 
+    @property
+    def header(self) -> int:
+        """Octets of memory that the header of that takes."""
+        return self._intake.held
+
     def mail(self, envelope: "Envelope") -> Answer | None:
         try:
             if self._uid == NO_UID:  # who comes by TCP can come again; for a program that runs sendmail -bs this is all
@@ -284,8 +289,10 @@ class _Gathering(SmtpSession):
     def data(self, text: bytes) -> Answer | None:
         before = self._intake.total
         answer = super().data(text)
-        if answer is None and self._intake.total // LOOK != before // LOOK:
+        look = self._intake.total // LOOK != before // LOOK
+        if answer is None and (look or self._intake.held > SMALL):
             try:
+                self._hall.check_requests()
                 self._hall.check_room(2 * self._hall.coming_of(self._uid) + ROOM)
             except errors.Failure as failure:
                 return smtp_answer.of_failure(failure)

@@ -17,6 +17,8 @@ from pysendmail import errors
 
 MAX_HEADER = 16 << 20
 MAX_FIELDS = 100_000
+MAX_LINES = 300_000
+_OF_A_LINE = 50  # octets of memory that a line takes besides what stands in it
 
 ADDRESS_FIELDS = frozenset(
     b"from sender reply-to to cc bcc"
@@ -84,6 +86,7 @@ class HeaderReader:
         "_held",
         "_lines",
         "_name",
+        "_number",
         "_open",
         "_over",
         "_pending",
@@ -105,7 +108,13 @@ class HeaderReader:
         self._lines: list[bytes] = []  # of the field that may still be continued
         self._held: list[bytes] = []  # raw lines that the next line will judge
         self._size = 0
+        self._number = 0  # of lines
         self._over = False
+
+    @property
+    def held(self) -> int:
+        """How many octets of memory the header takes, about."""
+        return self._size + self._number * _OF_A_LINE + len(self._pending)
 
     def feed(self, data: bytes) -> bool:
         """Take more of the message; True says that the header is over and that what comes next belongs to the body.
@@ -143,6 +152,7 @@ class HeaderReader:
             if plain and raw[0] in b" \t" and self._lines and not self._held and not raw.isspace():
                 # the thousands of lines of a list of recipients
                 self._size += len(raw)
+                self._number += 1
                 self._lines.append(raw[:-1])
             elif not self._take(raw):
                 self._end(data[end if self.complete else position :])
@@ -201,6 +211,7 @@ class HeaderReader:
 
     def _count(self, raw: bytes) -> None:
         self._size += len(raw)
+        self._number += 1
         self._check_size(self._size)
         if b"\0" in raw:
             raise errors.DataError("NUL in the header of the message")
@@ -208,6 +219,8 @@ class HeaderReader:
     def _check_size(self, size: int) -> None:
         if size > MAX_HEADER:
             raise errors.DataError(f"the header is larger than {MAX_HEADER >> 20} MiB")
+        if self._number > MAX_LINES:
+            raise errors.DataError(f"the header has more than {MAX_LINES} lines")
 
     def _judge_unfinished(self) -> None:
         """End the header at an unfinished line that cannot belong to it, so that a long line need not be kept."""

@@ -99,9 +99,26 @@ class Siege(Whole):
 
     def run(self, config: pathlib.Path) -> None:
         """Start the daemon with a configuration that is there."""
-        command = [self.sendmail, "-C", str(config), "-bD"]
-        self.process = subprocess.Popen(command, env={"PATH": "/usr/bin:/bin", "HOME": str(self.folder)})
+        self.launch([self.sendmail, "-C", str(config), "-bD"])
+
+    def start(self, **words: str) -> "subprocess.Popen[bytes]":
+        """Start the daemon with a configuration of `words` and wait until it serves."""
+        self.run(self.configure(**words))
+        assert self.process is not None
+        return self.process
+
+    def launch(self, command: list[str]) -> None:
+        """Start the daemon by a command and wait until it serves; what it says is looked at in the end."""
+        with open(self.folder / "stderr", "ab") as said:
+            environ = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": str(self.folder)}
+            self.process = subprocess.Popen(command, env=environ, stderr=said)
         until(self._serves)
+        until(lambda: len(self.children()) == 2)
+
+    def clear(self) -> None:
+        super().clear()
+        said = self.folder / "stderr"
+        assert not said.exists() or b"Traceback" not in said.read_bytes(), said.read_text()
 
     def _serves(self) -> bool:
         assert self.process is None or self.process.poll() is None, "the daemon has ended"
@@ -205,11 +222,8 @@ class Hasty(Siege):
         modules = pathlib.Path(self.sendmail).parent.parent / "lib" / "pysendmail"
         return [sys.executable, "-IS", "-c", _HASTY, str(modules), self.sendmail, "-C", str(config), "-bD"]
 
-    def start(self, **words: str) -> "subprocess.Popen[bytes]":
-        self.process = subprocess.Popen(self.command(self.configure(**words)), env={"PATH": "/usr/bin:/bin"})
-        until(self._serves)
-        until(lambda: len(self.children()) == 2)
-        return self.process
+    def run(self, config: pathlib.Path) -> None:
+        self.launch(self.command(config))
 
 
 _HASTY = """

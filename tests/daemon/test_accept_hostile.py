@@ -193,3 +193,26 @@ def _allow_descriptors(number: int) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < number:
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(number, hard), hard))
+
+
+def test_headers_of_many_short_lines_take_no_more_memory_than_all_others_leave(door: Door) -> None:
+    """A line takes more memory than it has octets."""
+    lines = b"X: x\n" + b" x\n" * 250_000
+    pieces = [wire.frame(wire.DATA, lines[at : at + wire.PIECE]) for at in range(0, len(lines), wire.PIECE)]
+    before = door.memory()
+    codes = []
+    with contextlib.ExitStack() as stack:
+        for _ in range(30):
+            line = stack.enter_context(door.call())
+            try:
+                line.sendall(b"".join([wire.request(b"sendmail", [b"-i", BOB]), *pieces]))
+            except OSError:
+                codes.append(answer(line)[0])
+        serves(door)
+        assert door.memory() - before < 80 << 20
+    assert set(codes) == {75}
+
+
+def test_a_header_of_more_lines_than_any_list_needs_is_refused(door: Door) -> None:
+    said = door.refuse(65, "-i", BOB.decode(), text=b"X: x\n" + b" x\n" * 400_000)
+    assert "more than 300000 lines" in said

@@ -16,7 +16,7 @@ from tests.command.caller import LIMIT, until
 from tests.daemon.siege import LONG, Callers, Siege, show
 
 ENOUGH = 2500 if LONG else 120  # messages
-PAUSE = (0.05, 0.6)  # seconds between two kills
+PAUSE = (0.02, 0.5)  # seconds between two kills
 # Binds the socket once, and runs the daemon on it again and again, as a service manager does.
 ACTIVATOR = """
 import os, socket, subprocess, sys
@@ -40,7 +40,8 @@ class Managed(Siege):
     def manage(self, **words: str) -> None:
         config = self.configure(submission_socket="", **words)
         command = [sys.executable, "-c", ACTIVATOR, str(self.socket), self.sendmail, "-C", str(config), "-bD"]
-        self.manager = subprocess.Popen(command, env={"PATH": "/usr/bin:/bin"}, stdout=subprocess.PIPE)
+        with open(self.folder / "stderr", "ab") as said:
+            self.manager = subprocess.Popen(command, env={"PATH": "/usr/bin:/bin"}, stdout=subprocess.PIPE, stderr=said)
         self.parent = 0
         threading.Thread(target=self._listen, daemon=True).start()
         until(lambda: self.parent and self.hand_in("first") == 0)
@@ -62,6 +63,8 @@ class Managed(Siege):
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.parent, signal.SIGTERM)
         until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in self.pids()))
+        said = (self.folder / "stderr").read_text()
+        assert "Traceback" not in said, said
 
 
 @pytest.fixture
@@ -105,7 +108,7 @@ def test_children_killed_under_load_lose_nothing(siege: Siege) -> None:
     siege.start()
     kills = 0
     with Callers(siege.hand_in, 4, pause=0.01) as callers:
-        while len(callers.taken) < ENOUGH:
+        while len(callers.taken) < ENOUGH or kills < 4:
             time.sleep(random.uniform(*PAUSE))
             strike(siege.pids(), "child")
             kills += 1
@@ -118,7 +121,7 @@ def test_the_whole_daemon_killed_under_load_and_started_by_its_socket_loses_noth
     managed.manage()
     kills = 0
     with Callers(managed.hand_in, 4, pause=0.01) as callers:
-        while len(callers.taken) < ENOUGH:
+        while len(callers.taken) < ENOUGH or kills < 5:
             time.sleep(random.uniform(*PAUSE))
             before = managed.parent
             strike(managed.pids(), whom)

@@ -177,9 +177,7 @@ def test_a_system_log_that_is_away_holds_nothing_up(siege: Siege, superuser: Non
         config = siege.configure(syslog="on")
         shell = 'for one in null full zero random urandom tty; do touch "$1/$one"; mount --bind "/dev/$one" "$1/$one"; done; mount --bind "$1" /dev; shift; exec "$@"'
         command = ["unshare", "--mount", "--propagation", "private", "sh", "-c", shell, "sh", str(folder), siege.sendmail, "-C", str(config), "-bD"]
-        siege.process = subprocess.Popen(command, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})
-        until(siege._serves)
-        until(lambda: len(siege.children()) == 2)
+        siege.launch(command)
         begun = time.monotonic()
         for number in range(300 if how == "full" else 20):
             assert siege.hand_in(number) == 0
@@ -196,8 +194,7 @@ def test_a_clock_that_jumps_makes_no_storm_and_holds_nothing_for_ever(siege: Sie
     config = siege.configure(retry="1s 3s", expire="30d", warn="off")
     command = [sys.executable, "-IS", "-c", CLOCK, str(clock), str(modules), siege.sendmail, "-C", str(config), "-bD"]
     siege.server.answers["MAIL"] = "450 4.3.2 later"
-    siege.process = subprocess.Popen(command, env={"PATH": "/usr/bin:/bin"})
-    until(siege._serves)
+    siege.launch(command)
     for number in range(5):
         assert siege.hand_in(f"before{number}") == 0
     time.sleep(1.5)
