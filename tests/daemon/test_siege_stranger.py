@@ -22,10 +22,11 @@ SOCKET = "/run/pysendmail/submit.sock"
 # What only a program can do that speaks with the socket itself.
 PREAMBLE = f"""
 import socket, sys, time
+SOCKET = {SOCKET!r}
 def call():
     line = socket.socket(socket.AF_UNIX)
     line.settimeout(60)
-    line.connect({SOCKET!r})
+    line.connect(SOCKET)
     return line
 def frame(kind, content):
     return kind + len(content).to_bytes(4, "big") + content
@@ -202,19 +203,19 @@ for number in range(5000):
     line.settimeout(60)
     while True:
         try:
-            line.connect(%r)
+            line.connect(SOCKET)
             break
         except BlockingIOError:
             time.sleep(0.01)
     lines.append(line)
-    if number %% 3 == 0:
+    if number % 3 == 0:
         try:
-            line.sendall(request(b"sendmail", b"-i", b"x@example.net")[:number %% 40])
+            line.sendall(request(b"sendmail", b"-i", b"x@example.net")[:number % 40])
         except OSError:
             pass
 print("there", flush=True)
 sys.stdin.read()
-""" % SOCKET
+"""
     process = python(machine, program)
     assert process.stdout is not None and process.stdin is not None
     assert process.stdout.readline() == b"there\n"
