@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping
 
@@ -97,6 +98,30 @@ def silent() -> Iterator[NameServer]:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.bind(("127.0.0.1", 0))
         yield NameServer("127.0.0.1", sock.getsockname()[1])
+
+
+@contextlib.contextmanager
+def rubbish(*replies: bytes) -> Iterator[NameServer]:
+    """Be a server that answers every question with these octets, behind the question's id if they begin with "id"."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        sock.settimeout(0.2)
+        ending = threading.Event()
+
+        def talk() -> None:
+            while not ending.is_set():
+                with contextlib.suppress(OSError):
+                    question, peer = sock.recvfrom(4096)
+                    for reply in replies:
+                        sock.sendto(question[:2] + reply[2:] if reply[:2] == b"id" else reply, peer)
+
+        thread = threading.Thread(target=talk)
+        thread.start()
+        try:
+            yield NameServer("127.0.0.1", sock.getsockname()[1])
+        finally:
+            ending.set()
+            thread.join()
 
 
 def ask(patch: pytest.MonkeyPatch, server: NameServer) -> None:

@@ -19,6 +19,7 @@ MOST = 1000
 """The records of one answer that are looked at."""
 
 _NAME = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")
+_OF_THE_SYSTEM = "/usr/lib/python3/dist-packages"  # it is pure Python, so that any interpreter can use it
 _WAIT = 10.0  # seconds for one question, with all tries
 
 
@@ -89,7 +90,7 @@ def _folders() -> list[str]:
     version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
     places = dict.fromkeys((sys.prefix, sys.base_prefix))
     kinds = (f"local/lib/{version}/dist-packages", f"lib/{version}/site-packages", "lib/python3/dist-packages")
-    return [f"{place}/{kind}" for place in places for kind in kinds]
+    return [*[f"{place}/{kind}" for place in places for kind in kinds], _OF_THE_SYSTEM]
 
 
 def _resolve(name: str, kind: str, until: float) -> "Answer | errors.Failure":

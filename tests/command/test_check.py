@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from pysendmail import errors
 from pysendmail.command.admin import check_domain, check_local, check_server, diagnosis
 from pysendmail.command.admin.findings import Findings
 from pysendmail.config import accounts, reader
@@ -293,6 +294,38 @@ def test_controls_of_a_server_never_reach_the_terminal(run: Check, installed: In
     assert done.returncode == 0
 
 
+def _endless(peer: Peer) -> None:
+    peer.say("220 mx.test")
+    peer.hear()
+    peer.flood(b"250-X\r\n")
+
+
+def _injection(peer: Peer) -> None:
+    peer.say("220 mx.test")
+    ehlo(peer, "STARTTLS")
+    peer.hear()
+    peer.say("220 go", "220 injected")
+    peer.stall()
+
+
+@pytest.mark.parametrize(
+    ("script", "code"),
+    [
+        (lambda peer: peer.flood(b"220-x\r\n"), 76),
+        (lambda peer: peer.drip(b"220-" + b"x" * 400, 0.05), 75),
+        (lambda peer: peer.send(b"\0" * 100_000), 75),
+        (lambda peer: peer.hang_up(), 75),
+        (lambda peer: peer.reset(), 75),
+        (_endless, 76),
+        (_injection, 75),
+    ],
+    ids=["flood", "drip", "zeros", "gone", "reset", "endless EHLO", "injection"],
+)
+def test_a_hostile_server_gets_one_line(run: Check, script: Callable[[Peer], None], code: int) -> None:
+    with ScriptedServer(script, {}) as server:
+        failure(run(code=code, port=str(server.port)))
+
+
 # In this process, where names and DNS can be others
 
 
@@ -351,6 +384,26 @@ ZONES = {
     "hostile.example": '@ MX 10 mx\n@ TXT "v=spf1 \\027[2J\\155 \\226\\128\\174"\n_dmarc TXT "v=DMARC1; p=\\027]0;"\n',
     "broken.example": "",
 }
+
+
+def test_a_domain_without_servers_is_told(names: dns_server.NameServer, tmp_path: pathlib.Path) -> None:
+    told = Teller()
+    with pytest.MonkeyPatch.context() as patch:
+        dns_server.ask(patch, names)
+        check_server.look(told, account("host srv:good.example\n", tmp_path), None, b"", None, None)
+    (line,) = told.of("failed")
+    assert "there is no SRV record _submissions._tcp.good.example" in line and "; mend: check the domain" in line
+
+
+def test_a_host_that_has_no_address_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
+    def unknown(host: str, port: int, deadline: float) -> None:
+        raise errors.TempFail(f"the address of {host} cannot be found: Name or service not known")
+
+    monkeypatch.setattr(connect, "addresses", unknown)
+    told = Teller()
+    check_server.look(told, account("host mx.test\n", tmp_path), None, b"", None, None)
+    (line,) = told.of("failed")
+    assert "the address of mx.test cannot be found" in line and "; mend: check host, and /etc/resolv.conf" in line
 
 
 @pytest.fixture(scope="module")

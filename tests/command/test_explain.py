@@ -364,7 +364,7 @@ def test_the_manual_has_the_keys_of_the_object(explain: Explain) -> None:
 
 
 def test_check_names_a_section_that_is_for_nobody_here(explain: Explain) -> None:
-    explain.conf.write_text("caller daemon\ncaller no-such-user\ndefaults\naccount default\nhost 127.0.0.1\nport 1\n")
+    explain.conf.write_text("caller daemon\ncaller no-such-user\ndefaults\naccount default\nhost 127.0.0.1\nport 1\nfrom a@box\n")
     words = [explain.command, "check", "-C", str(explain.conf)]
     done = subprocess.run(words, capture_output=True, stdin=subprocess.DEVNULL, timeout=60, check=False)
     note = f"note:          {explain.conf}:2: caller: there is no such user here, and the section is for nobody\n"

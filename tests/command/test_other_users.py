@@ -210,6 +210,22 @@ def test_a_check_by_who_may_not_have_the_password_goes_on_without_it(everybody: 
     assert done.returncode != 0 and b"\nfailed:        password: " in done.stdout
 
 
+def test_a_check_by_root_finds_what_systemd_hands_to_the_daemon(everybody: Everybody, public: Installed) -> None:
+    everybody.server.mechanisms = "PLAIN"
+    system = _text(everybody, user="me", auth_without_tls="on", **{"from": "me@box"})
+    assert b"failed:        password:" in _check(everybody, public, system, user=0).stdout
+    store = everybody.home / "credstore"
+    store.mkdir()
+    (store / "pysendmail.password").write_text("secret\n")
+    etc = everybody.home / "etc"
+    shell = OWN_ETC.replace('mount --bind "$1" /etc\n', f'cp -r {store} "$1/credstore"\nmount --bind "$1" /etc\n')
+    words = ["sh", "-c", shell, "sh", str(etc), system, "644", "0", "/nonexistent"]
+    command = [str(public.prefix / "bin" / "pysendmail"), "check"]
+    done = everybody.run("--mount", *words, *command, command="unshare", environ={"HOME": "/nonexistent"})
+    assert done.returncode == 0, done.stdout
+    assert b"\nlogin:         accepted for me" in done.stdout
+
+
 def test_a_check_by_who_may_not_read_the_configuration_says_so(everybody: Everybody, public: Installed) -> None:
     done = _check(everybody, public, _text(everybody), mode="600")
     assert (done.returncode, done.stderr) == (78, b"")

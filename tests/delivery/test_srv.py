@@ -170,6 +170,20 @@ def test_a_server_that_never_answers_is_waited_for_no_longer_than_the_deadline(m
         assert time.monotonic() - begun < 30
 
 
+@pytest.mark.parametrize(
+    "replies",
+    [[b""], [b"id"], [b"id\x81\x80" + b"\xff" * 500], [b"\0" * 12], [b"id\x81\x80\0\1\0\1\0\0\0\0" + b"\xc0\x0c" * 200], [b"xx"] * 50],
+    ids=["empty", "id", "ones", "zeros", "pointers", "many"],
+)
+def test_rubbish_for_an_answer_is_no_answer(monkeypatch: pytest.MonkeyPatch, replies: list[bytes]) -> None:
+    with dns_server.rubbish(*replies) as server:
+        dns_server.ask(monkeypatch, server)
+        begun = time.monotonic()
+        with pytest.raises(errors.TempFail):
+            srv.servers("example.org", account(), begun + 1)
+        assert time.monotonic() - begun < 30
+
+
 def test_without_dnspython_the_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 

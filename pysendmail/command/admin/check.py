@@ -12,11 +12,14 @@ from pysendmail.config.accounts import SYSTEM_FILE
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
+    from collections.abc import Mapping
     from typing import Any
 
     from pysendmail.config.accounts import Account
     from pysendmail.config.reader import File
     from pysendmail.smtp.sasl import Credentials
+
+_STORES = ("/etc/credstore", "/run/credstore", "/usr/lib/credstore")  # of systemd.exec(5), LoadCredential
 
 
 def add_parser(commands: "Any") -> None:
@@ -88,7 +91,8 @@ def _secret(findings: Findings, account: "Account", caller: Caller) -> "Credenti
         return None
     began = monotonic()
     try:
-        found = credentials.find(account, home=caller.home or None, environ=os.environ, tty=not findings.silent)
+        environ = _environ(account, caller)
+        found = credentials.find(account, home=caller.home or None, environ=environ, tty=not findings.silent)
     except errors.Failure as failure:
         failure.text += "; the login is not tried"
         if caller.uid and account.place == SYSTEM_FILE:
@@ -101,6 +105,15 @@ def _secret(findings: Findings, account: "Account", caller: Caller) -> "Credenti
     text = "none is needed" if found is None or not found.secret else "found"
     findings.add("password", text, seconds=monotonic() - began)
     return found
+
+
+def _environ(account: "Account", caller: Caller) -> "Mapping[str, str]":
+    """Return the environment; for root at the daemon's configuration with where systemd takes its secrets from."""
+    if caller.uid or account.place != SYSTEM_FILE or os.environ.get("CREDENTIALS_DIRECTORY"):
+        return os.environ
+    names = ("pysendmail.password", f"pysendmail.{account.name}")
+    there = [folder for folder in _STORES if any([os.path.exists(f"{folder}/{name}") for name in names])]
+    return {**os.environ, "CREDENTIALS_DIRECTORY": there[0]} if there else os.environ
 
 
 def _address(text: str) -> bytes:

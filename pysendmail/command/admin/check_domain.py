@@ -5,7 +5,8 @@ from time import monotonic, time
 from pysendmail import errors
 from pysendmail.command.admin import wording
 from pysendmail.command.admin.findings import NOTE, WARNING, Findings
-from pysendmail.command.identity import Caller, mail_domain
+from pysendmail.command.identity import Caller, mail_domain, own_names
+from pysendmail.message.local import is_local
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,8 +23,9 @@ def sender(account: "Account", caller: Caller) -> bytes:
 
     try:
         facts = Facts(
-            login=caller.login, maildomain=mail_domain(account), now=time(), unique=b"", account_from=account.sender
-        )
+            login=caller.login, maildomain=mail_domain(account), now=time(), unique=b"", account_from=account.sender,
+            local_sender=account.local_sender, hosts=own_names(account),
+        )  # fmt: skip
         return senders.choose([], facts).reverse_path
     except errors.Failure:
         return b""
@@ -33,9 +35,9 @@ def look(findings: Findings, account: "Account", address: bytes) -> None:
     """Look at the domain of the sender's address."""
     shown = wording.address(address)
     domain = address.rpartition(b"@")[2].decode("ascii", "replace").lower()
-    if not domain or "." not in domain or domain.startswith("["):
+    if domain.startswith("[") or is_local(domain.encode("ascii", "replace"), frozenset()):
         text = f"mail is sent as {shown}, whose domain nobody outside knows: many servers refuse it"
-        findings.add("sender domain", text, WARNING, "set from, or maildomain, to an address of yours")
+        findings.add("sender domain", text, WARNING, "set from or local_sender to an address of yours")
         return
     findings.add("sender domain", f"mail is sent as {shown}")
     if address.rpartition(b"@")[2].isascii():

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from pysendmail.smtp.reply import Reply
     from pysendmail.smtp.sasl import Credentials
 
+    Broken = tuple[errors.Failure, str]  # with what mends it
+
 _SERVERS, _ADDRESSES = 6, 8  # that are tried
+_ALL = 180.0  # seconds after which no other address is tried
 _SOON = 14  # days that a certificate should have left
 _AHEAD = 300.0  # seconds between two clocks
 
@@ -46,11 +49,15 @@ def look(
 ) -> None:
     """Try every address of every server."""
     tries: list[Try] = []
-    broken: list[errors.Failure] = []
+    broken: list[Broken] = []
     login_tried = False
+    end = monotonic() + _ALL
     try:
         for server, addresses in _resolved(findings, account, broken):
             for address in addresses[:_ADDRESSES]:
+                if monotonic() > end:
+                    findings.add("note", f"no time is left to try {server} at {address[1][0]}", NOTE)
+                    continue
                 one = _try(account, None if login_tried else credentials, server, address, dialogue)
                 tries.append(one)
                 login_tried = login_tried or isinstance(one.failure, errors.NoPermission) or one.failure is None
@@ -68,7 +75,7 @@ def look(
 
 
 def _resolved(
-    findings: Findings, account: "Account", broken: list[errors.Failure]
+    findings: Findings, account: "Account", broken: "list[Broken]"
 ) -> "list[tuple[Server, list[Address]]]":
     """Find servers and addresses; what is wrong goes into `broken`."""
     from pysendmail.delivery.connect import addresses
@@ -79,8 +86,7 @@ def _resolved(
         try:
             there = addresses(server.host, server.port, began + min(account.timeout, PATIENCE))
         except errors.Failure as failure:
-            failure.text = f"{failure.text}; check host, and /etc/resolv.conf"
-            broken.append(failure)
+            broken.append((failure, "check host, and /etc/resolv.conf"))
             continue
         names = ", ".join([str(where[0]) for _, where in there[:_ADDRESSES]])
         findings.add("addresses", f"{server}: {names}", seconds=monotonic() - began)
@@ -88,7 +94,7 @@ def _resolved(
     return found
 
 
-def _servers(findings: Findings, account: "Account", broken: list[errors.Failure]) -> "list[Server]":
+def _servers(findings: Findings, account: "Account", broken: "list[Broken]") -> "list[Server]":
     servers: list[Server] = []
     for entry in account.servers:
         if entry.domain is None:
@@ -100,7 +106,7 @@ def _servers(findings: Findings, account: "Account", broken: list[errors.Failure
         try:
             named = srv.servers(entry.domain, account, began + min(account.timeout, PATIENCE))
         except errors.Failure as failure:
-            broken.append(failure)
+            broken.append((failure, "check the domain, or name the servers themselves by host"))
             continue
         text = ", ".join([str(one) for one in named[:_SERVERS]])
         findings.add("DNS", f"{entry}: {text}", seconds=monotonic() - began)
@@ -123,12 +129,12 @@ def _try(
     return Try(server, address, probe, failure, monotonic() - began)
 
 
-def _tell(findings: Findings, account: "Account", tries: list[Try], broken: list[errors.Failure]) -> None:
+def _tell(findings: Findings, account: "Account", tries: list[Try], broken: "list[Broken]") -> None:
     """Tell what became of each address. One that cannot be used is a failure only where no other can."""
     works = any([one.failure is None for one in tries])
     level = WARNING if works else FAILED
-    for failure in broken:
-        findings.fail("DNS", failure, level)
+    for failure, mend in broken:
+        findings.add("DNS", str(failure), level, mend, code=failure.exit_code)
     silent = {":" in str(one.address[1][0]) for one in tries if one.failure is not None and not one.probe.times}
     for one in tries:
         if one.failure is None:
