@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pysendmail.config.aliases import Aliases
     from pysendmail.config.reader import File
     from pysendmail.message.prepare import Prepared
+    from pysendmail.message.recipients import Expand
     from pysendmail.options import Options
 
 _NOTES = 20  # what a message may add to the log for being odd
@@ -75,7 +76,7 @@ def compose(
         raise errors.DataError("the input is empty; nothing was sent (allow_empty on would send it)")
     known = (aliases or aliases_of)(account)
     expansion = known.expansion() if known is not None else None
-    expand = expansion.expand if expansion is not None else None
+    expand = expander(account, expansion.expand if expansion is not None else None)
     facts = _facts(options, caller, account, now, qid, envelope)
     if envelope is None:
         prepared = prepare(
@@ -145,6 +146,24 @@ def aliases_of(account: "Account") -> "Aliases | None":
     from pysendmail.config import aliases
 
     return aliases.load(account.aliases)
+
+
+def expander(account: "Account", expand: "Expand | None") -> "Expand | None":
+    """Return what expands a recipient: the aliases, which `expand` does if there are any, and the words behind them."""
+    if account.local_mail is None and account.system_mail is None:
+        return expand
+    from pysendmail.config.localmail import LocalMail
+
+    return LocalMail(account, expand).expand
+
+
+def local(account: "Account", known: "Aliases | None") -> "Aliases | None":
+    """Return the aliases with what local_mail and system_mail add to them."""
+    if account.local_mail is None and account.system_mail is None:
+        return known
+    from pysendmail.config.localmail import LocalMail
+
+    return LocalMail(account, known)
 
 
 def log_tag(options: "Options") -> str:

@@ -151,7 +151,7 @@ def _verify(options: "Options", program: str) -> int:
 
 def verify(options: "Options", caller: "Caller", file: "File", find: "FindAliases", program: str) -> int:
     """Print for each address where it would go for this caller, and through which account. Raises Failure."""
-    from pysendmail.command.compose import choose_account
+    from pysendmail.command.compose import choose_account, expander
     from pysendmail.command.identity import mail_domain
     from pysendmail.message.recipients import Recipients, from_arguments
 
@@ -161,7 +161,8 @@ def verify(options: "Options", caller: "Caller", file: "File", find: "FindAliase
     known = find(account)
     for argument in options.recipients:
         expansion = known.expansion() if known is not None else None
-        recipients = Recipients(mail_domain(account), False, expansion.expand if expansion is not None else None)
+        expand = expander(account, expansion.expand if expansion is not None else None)
+        recipients = Recipients(mail_domain(account), False, expand)
         from_arguments([argument], recipients, [])
         for note in expansion.notes if expansion is not None else ():
             complain(program, note)

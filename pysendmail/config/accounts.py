@@ -61,15 +61,15 @@ class Account:
     """
 
     __slots__ = (
-        "_section", "aliases", "aliases_headers", "allow_empty", "allow_from_override", "auth", "auth_without_tls",
-        "bad_recipients", "connections", "delivery", "expire", "keepfailed", "postmaster", "queue", "rate", "retry",
+        "_file", "_section", "aliases", "aliases_headers", "allow_empty", "allow_from_override", "auth",
+        "auth_without_tls", "bad_recipients", "connections", "delivery", "expire", "keepfailed", "postmaster", "queue", "rate", "retry",
         "uncertain", "warn",
         "domain", "dsn_notify", "dsn_return", "extract_minus_args", "from_full_name", "host", "logfile", "maildomain",
-        "keep_connections", "local_sender", "max_recipients", "name", "notes", "null_sender", "password", "passwordeval",
+        "keep_connections", "local_mail", "local_sender", "max_recipients", "name", "notes", "null_sender", "password", "passwordeval",
         "place", "port", "privacy", "sender", "sender_from_header", "servers", "set_date_header", "set_from_header",
         "set_msgid_header", "source_ip", "srv_domains", "syslog", "timeout", "timeout_written", "tls", "tls_cert_file",
         "tls_certcheck", "tls_crl_file", "tls_fingerprint", "tls_host_override", "tls_key_file", "tls_min_version",
-        "tls_starttls", "tls_trust_file", "undisclosed_recipients", "user",
+        "system_mail", "tls_starttls", "tls_trust_file", "undisclosed_recipients", "user",
     )  # fmt: skip
 
     aliases: str | None
@@ -89,6 +89,7 @@ class Account:
     host: str
     keep_connections: float | None
     keepfailed: float
+    local_mail: bytes | None
     local_sender: bytes | None
     logfile: str | None
     maildomain: bytes | None
@@ -109,6 +110,7 @@ class Account:
     source_ip: str | None
     srv_domains: tuple[str, ...] | None
     syslog: str | None
+    system_mail: bytes | None
     tls: str
     tls_cert_file: str | None
     tls_certcheck: bool
@@ -127,6 +129,7 @@ class Account:
     def __init__(self, file: File, section: Section, uid: int | None = None) -> None:
         self.name = section.name
         self.place = file.place
+        self._file = file
         self._section = section
         words = section.words
         for word, default in _PLAIN:
@@ -143,6 +146,8 @@ class Account:
         self._settle()
         self._check()
         self.notes = [f"{file.at(line)}: {word}: {text}" for word, (text, line) in section.notes.items()]
+        if file.tool or file.msmtp:
+            self.notes.append(f"{file.place}: the configuration of {file.tool or 'msmtp'} is used; there is none of ours")
         if self.password and not self.auth:
             self.notes.append(f"{self.place_of('password')}: password: has no effect while auth is off")
 
@@ -154,7 +159,7 @@ class Account:
     def place_of(self, word: str) -> str:
         """Return file and line where the word was written, or the file alone."""
         entry = self._section.words.get(word)
-        return f"{self.place}:{entry[1]}" if entry else self.place
+        return self._file.at(entry[1]) if entry else self.place
 
     def written(self, word: str) -> bool:
         """Tell whether the word was written for this account, its defaults or a parent."""
@@ -358,8 +363,25 @@ def find_file(option: bytes | None, *, home: str | None, xdg: str | None, uid: i
     for name in (own, SYSTEM_FILE) if folder else (SYSTEM_FILE,):
         if os.path.exists(name):
             return name
+    from pysendmail.config.foreign import found
+
+    other = found.find(folder, home or "")
+    if other is not None:
+        return other
     neither = f"neither {shown(own)} nor {SYSTEM_FILE} exists" if folder else f"{SYSTEM_FILE} does not exist"
     raise NoConfig(f"there is no configuration: {neither}; pysendmail.conf(5) says what to write")
+
+
+def system_file(path: str) -> str:
+    """Return the file that is read for `path`: another program's where `path` is the system's file and is not there.
+
+    Raises ConfigError if there is more than one program's.
+    """
+    if path != SYSTEM_FILE or os.path.lexists(path):
+        return path
+    from pysendmail.config.foreign import found
+
+    return found.find("", "") or path
 
 
 def _callers_may_choose() -> bool:

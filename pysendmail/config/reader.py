@@ -26,6 +26,7 @@ _WORD_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_")
 _CONTROLS = bytes([*range(9), *range(11, 32), 127])  # all but TAB and LF
 _CONTROL_LETTERS = frozenset(_CONTROLS.decode("ascii"))
 _DEFAULT = "default"
+_FOREIGN = ("/ssmtp/ssmtp.conf", "/nullmailer/remotes", "/dma/dma.conf")
 
 
 class Section:
@@ -53,15 +54,18 @@ class File:
     """A configuration file that was read: its accounts in their order.
 
     `place` is the file's name fit to be shown; `msmtp` says that it is one of msmtp's own files, whose defaults differ;
+    `tool` names another program whose configuration was put in our words, and `origins` where each line comes from;
     `caller_config` that callers with a low uid may name files of their own; `secrets` are the words in it that call for
     care with its rights. `written` is what stands there for the daemon, None if nothing does; `daemon` is never None.
     """
 
-    __slots__ = ("accounts", "caller_config", "msmtp", "place", "secrets", "written")
+    __slots__ = ("accounts", "caller_config", "msmtp", "origins", "place", "secrets", "tool", "written")
 
-    def __init__(self, place: str, msmtp: bool = False) -> None:
+    def __init__(self, place: str, msmtp: bool = False, tool: str = "", origins: list[str] | None = None) -> None:
         self.place = place
         self.msmtp = msmtp
+        self.tool = tool
+        self.origins = origins
         self.accounts: dict[str, Section] = {}
         self.caller_config = False
         self.secrets: set[str] = set()
@@ -78,6 +82,8 @@ class File:
 
     def at(self, line: int) -> str:
         """Return the place of a line, as errors name it."""
+        if self.tool:
+            return self.origins[line - 1] if self.origins and line else self.place
         return f"{self.place}:{line}" if line else self.place
 
 
@@ -208,9 +214,14 @@ def is_word(text: str) -> bool:
     return 0 < len(text) <= _WORD_LIMIT and _WORD_CHARACTERS.issuperset(text)
 
 
-def parse(text: bytes, place: str, *, home: str = "", msmtp: bool = False) -> File:
-    """Read the text of a file; `place` is its name in errors, `home` replaces ~. Raises ConfigError."""
-    file = File(place, msmtp)
+def parse(
+    text: bytes, place: str, *, home: str = "", msmtp: bool = False, tool: str = "", origins: list[str] | None = None
+) -> File:
+    """Read the text of a file; `place` is its name in errors, `home` replaces ~; for the others see File.
+
+    Raises ConfigError.
+    """
+    file = File(place, msmtp, tool, origins)
     reader = _Reader(file, home)
     text = text.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").removesuffix(b"\r")
     lines = text.decode("latin-1").split("\n")
@@ -220,8 +231,8 @@ def parse(text: bytes, place: str, *, home: str = "", msmtp: bool = False) -> Fi
             raise ConfigError("not a configuration line", file.at(line))
         content = content.strip(" \t")
         if content and content[0] != "#":
-            word, _, value = content.replace("\t", " ", 1).partition(" ")
-            reader.take(line, word, _unquoted(value.strip(" \t")))
+            word = content.partition(" ")[0].partition("\t")[0]
+            reader.take(line, word, _unquoted(content[len(word) :].strip(" \t")))
     if file.written is not None:
         file.written.settle(file)
     return file
@@ -242,6 +253,10 @@ def _unfit_line(text: bytes, lines: list[str]) -> int:
 
 def load(file_name: str, *, uid: int, home: str = "") -> File:
     """Read a file that `uid` uses. Raises ConfigError, also for a secret that others can read."""
+    if file_name.endswith(_FOREIGN):
+        from pysendmail.config.foreign import convert
+
+        return convert.load(file_name, uid=uid, home=home)
     text, status = read_regular(file_name, FILE_LIMIT)
     file = parse(text, shown(file_name), home=home, msmtp=is_msmtp(file_name))
     check_rights(file, status, uid)
@@ -293,7 +308,8 @@ def check_rights(file: File, status: os.stat_result, uid: int) -> None:
     word = "password" if "password" in file.secrets else "passwordeval"
     if status.st_uid not in (uid, 0):
         raise ConfigError(f"{word} stands in it, so it must belong to you or to root: run chown", file.place)
-    if word == "password" and status.st_mode & 0o066:
+    # The group that msmtp's own package gives the system's file to is its administrator's affair.
+    if word == "password" and status.st_mode & (0o026 if file.msmtp and status.st_uid == 0 else 0o066):
         raise ConfigError(f"a password stands in it that others can read: run chmod 600 {file.place}", file.place)
     if status.st_mode & 0o002:
         raise ConfigError(f"passwordeval stands in it and others can write it: run chmod 600 {file.place}", file.place)
@@ -302,6 +318,11 @@ def check_rights(file: File, status: os.stat_result, uid: int) -> None:
 def is_msmtp(file_name: str) -> bool:
     """Tell by its name whether a file is msmtp's."""
     return file_name.endswith(("/.msmtprc", "/msmtprc", "/msmtp/config")) or file_name in (".msmtprc", "msmtprc")
+
+
+def foreign_tool(file_name: str) -> str:
+    """Tell by its name whose configuration a file is, if it has to be put in our words; "" for any other."""
+    return file_name.split("/")[-2] if file_name.endswith(_FOREIGN) else ""
 
 
 def shown(file_name: str) -> str:

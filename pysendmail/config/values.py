@@ -224,6 +224,18 @@ def mailbox(value: str) -> bytes | None:
     return local + b"@" + _to_ascii(name.decode("latin-1")).encode("ascii")
 
 
+def mailboxes(value: str) -> bytes | None:
+    """Read one or more mail addresses with their domains, parted by commas; no value takes them back."""
+    if not value:
+        return None
+    from pysendmail.message.address import parse
+
+    found = parse(value.encode("latin-1"))
+    if found.errors or not found.mailboxes or any(not one.domain for one in found.mailboxes):
+        raise Expected("mail addresses with their domains, parted by commas")
+    return b", ".join([one.address for one in found.mailboxes])
+
+
 def _quoted(value: str) -> None:
     """Check an address whose local part is quoted."""
     from pysendmail.message.address import parse

@@ -53,6 +53,8 @@ WORDS: "dict[str, tuple[int, Callable[[str], object], object]]" = {
     "sender_from_header": (ACTS, values.flag, False),
     "aliases": (ACTS, values.path, None),
     "aliases_headers": (ACTS, values.flag, False),
+    "local_mail": (ACTS, values.mailboxes, None),
+    "system_mail": (ACTS, values.mailboxes, None),
     "bad_recipients": (ACTS, values.bad_recipients, "refuse"),
     "max_recipients": (ACTS, values.recipients, 1000),
     "extract_minus_args": (ACTS, values.flag, False),

@@ -44,7 +44,7 @@ class Configuration:
         """Return the file with its secrets. For deliver, before it gives up the rights that it began with."""
         size = os.fstat(self.kept).st_size
         text = os.pread(self.kept, size, 0)
-        return reader.parse(text, self.file.place, home=self.home, msmtp=self.file.msmtp)
+        return reader.parse(text, self.file.place, home=self.home, msmtp=self.file.msmtp, tool=self.file.tool)
 
     def close(self) -> None:
         """Forget the text."""
@@ -54,9 +54,11 @@ class Configuration:
 def read(path: str, home: str, credentials: str = "", renewal: int = -1) -> Configuration:
     """Read and check the file; `credentials` is the folder of systemd's, whose files need no look at their rights.
 
-    What stands in `renewal`, a descriptor, is taken instead of the file unless it is empty. Raises ConfigError, and
-    TempFail where the system has not what it takes to read it.
+    What stands in `renewal`, a descriptor, is taken instead of the file unless it is empty. Where the system's file is not
+    there, the one of another program is read that accounts.find_file would give. Raises ConfigError, and TempFail where
+    the system has not what it takes to read it.
     """
+    path = accounts.system_file(path)
     kept = ours = theirs = -1
     try:
         kept = os.memfd_create("pysendmail.conf", os.MFD_CLOEXEC)
@@ -72,7 +74,7 @@ def read(path: str, home: str, credentials: str = "", renewal: int = -1) -> Conf
             raise _failure(int(code), text.decode("utf-8", "surrogateescape"))
         if answer[:1] != _READ:
             raise errors.TempFail("the configuration could not be read", reader.shown(path))
-        file = reader.parse(answer[1:], reader.shown(path), home=home, msmtp=reader.is_msmtp(path))
+        file = _parsed(answer[1:], path, home)
         found, kept = Configuration(path, home, file, kept), -1
         return found
     except OSError as error:
@@ -132,12 +134,22 @@ def _write(fd: int, data: bytes) -> None:
         data = data[os.write(fd, data) :]
 
 
+def _parsed(text: bytes, path: str, home: str) -> "File":
+    place, tool = reader.shown(path), reader.foreign_tool(path)
+    return reader.parse(text, place, home=home, msmtp=reader.is_msmtp(path), tool=tool)
+
+
 def checked(path: str, home: str, credentials: str, renewal: int = -1) -> bytes:
-    """Return the text of the file, if all of it is good. Raises ConfigError."""
+    """Return the text of the file, in our words if it is another program's, if all of it is good. Raises ConfigError."""
+    path = accounts.system_file(path)
     text, status = _renewed(renewal), None
-    if not text:
+    if not text and reader.foreign_tool(path):
+        from pysendmail.config.foreign import convert
+
+        text = convert.text_for_daemon(path, os.geteuid(), home)
+    elif not text:
         text, status = reader.read_regular(path, reader.FILE_LIMIT)
-    file = reader.parse(text, reader.shown(path), home=home, msmtp=reader.is_msmtp(path))
+    file = _parsed(text, path, home)
     if status is not None and not (credentials and path.startswith(f"{credentials}/")):
         reader.check_rights(file, status, os.geteuid())
     for section in file.accounts.values():

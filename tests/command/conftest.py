@@ -63,8 +63,12 @@ def superuser() -> None:
 
 @pytest.fixture(scope="session")
 def identities(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Give what make_identities writes."""
+    return make_identities(tmp_path_factory.mktemp("identities"))
+
+
+def make_identities(folder: pathlib.Path) -> dict[str, str]:
     """Write a server's key and certificate, and the certificate of their authority."""
-    folder = tmp_path_factory.mktemp("identities")
     ca = certificates.issue(common_name="the authority", authority=True)
     (folder / "ca.crt").write_bytes(ca.pem)
     good = certificates.issue(ca, ("localhost",), ("127.0.0.1",))

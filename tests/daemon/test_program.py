@@ -38,6 +38,8 @@ exec cat
 class Machine:
     """A mount namespace in which the daemon's usual places are empty but for a configuration."""
 
+    script = MACHINE
+
     def __init__(self, prefix: pathlib.Path, folder: pathlib.Path, server: Obedient) -> None:
         self.prefix = prefix
         self.server = server
@@ -49,7 +51,7 @@ class Machine:
             f"host 127.0.0.1\nport {server.port}\ntls off\nauth plain\nauth_without_tls on\nuser alice\npassword {PASSWORD}\n"
             f"from alice@example.org\nmaildomain example.org\nrun_as nobody\nsyslog off\nlogfile {self.log}\nretry 1s 2s\n"
         )
-        command = ["unshare", "--mount", "--propagation", "private", "sh", "-c", MACHINE, "sh", str(config)]
+        command = ["unshare", "--mount", "--propagation", "private", "sh", "-c", self.script, "sh", str(config)]
         self.keeper = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert self.keeper.stdout is not None
         if self.keeper.stdout.readline() != b"ready\n":

@@ -1,7 +1,7 @@
 """What would become of a message: everything that is certain before a server is asked, and nothing is sent."""
 
 from pysendmail import errors
-from pysendmail.command.compose import aliases_of, choose_account, compose
+from pysendmail.command.compose import aliases_of, choose_account, compose, expander
 from pysendmail.command.identity import mail_domain
 from pysendmail.message import address
 from pysendmail.message.header import resent_block
@@ -134,10 +134,11 @@ class Explainer:
     def _origins(self, account: "Account", composed: "Composed") -> dict[bytes, str]:
         """Say where each recipient comes from first; whoever is named twice gets one copy."""
         known = self._aliases(account)
+        expand = expander(account, known.expand if known is not None else None)
         domain = mail_domain(account)
         found: dict[tuple[bytes, bytes], str] = {}
         for origin, mailbox in self._named():
-            targets = known.expand(mailbox) if known is not None else None
+            targets = expand(mailbox) if expand is not None else None
             if targets is not None:
                 name = mailbox.local.decode("utf-8", "backslashreplace")
                 origin = f"alias {name} in {origin}"

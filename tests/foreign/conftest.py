@@ -1,0 +1,27 @@
+"""What the tests of other programs' configuration share."""
+
+import os
+import pathlib
+
+import pytest
+
+from tests.command.conftest import make_identities
+from tests.conftest import skip
+from tests.foreign.place import Place
+
+
+@pytest.fixture()
+def place(tmp_path: pathlib.Path) -> Place:
+    return Place(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def identities(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return make_identities(tmp_path_factory.mktemp("identities"))
+
+
+@pytest.fixture
+def superuser() -> None:
+    """Skip a test that has to become another user, or to mount something."""
+    if os.geteuid() != 0:
+        skip("only root can become another user, or mount something")

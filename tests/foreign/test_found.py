@@ -1,0 +1,126 @@
+"""Which program's file is used where there is none of ours, and who may read it."""
+
+import os
+import pathlib
+import subprocess
+
+import pytest
+
+from pysendmail.config import accounts, reader
+from pysendmail.config.foreign import found
+from pysendmail.errors import ConfigError, NoConfig
+from tests.command.caller import LIMIT, MESSAGE
+from tests.conftest import Installed
+from tests.foreign.place import MAIN, Place
+from tests.obedient import Obedient
+
+GOOD = {"ssmtp": "mailhub=mail\n", "nullmailer": "mail\n", "dma": "SMARTHOST mail\n"}
+EMPTY = {"ssmtp": "root=x\n", "nullmailer": "\n", "dma": "#SMARTHOST\nMAILNAME x\n"}
+
+
+@pytest.fixture(autouse=True)
+def machine(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(found, "ROOT", str(place.root))
+    monkeypatch.setattr(accounts, "SYSTEM_FILE", str(place.etc / "pysendmail/pysendmail.conf"))
+
+
+def find(place: Place, xdg: str | None = None) -> str:
+    return accounts.find_file(None, home=str(place.root / "home"), xdg=xdg, uid=1000)
+
+
+@pytest.mark.parametrize("tool", MAIN)
+def test_the_one_file_that_is_there_is_used_and_the_log_says_so(place: Place, tool: str) -> None:
+    with pytest.raises(NoConfig):
+        find(place)
+    place.write(MAIN[tool], GOOD[tool])
+    assert find(place) == place.main(tool)
+    assert accounts.system_file(accounts.SYSTEM_FILE) == place.main(tool)
+    notes = place.account(tool).notes
+    assert notes == [f"{place.main(tool)}: the configuration of {tool} is used; there is none of ours"]
+
+
+@pytest.mark.parametrize("ours", ["home/.config/pysendmail/pysendmail.conf", "etc/pysendmail/pysendmail.conf"])
+def test_a_file_of_ours_comes_before_all_others(place: Place, ours: str) -> None:
+    for tool, name in MAIN.items():
+        place.write(name, GOOD[tool])
+    path = place.root / ours
+    path.parent.mkdir(parents=True)
+    path.write_text("host mail\n")
+    assert find(place) == str(path)
+
+
+def test_the_first_msmtprc_counts_with_msmtps_defaults(place: Place) -> None:
+    names = ["home/.msmtprc", "home/.config/msmtp/config", "etc/msmtprc"]
+    for name in names:
+        path = place.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("host mail\nfrom alice@example.org\n")
+    for name in names:
+        path = place.root / name
+        assert find(place) == str(path)
+        account, _ = accounts.choose(reader.load(str(path), uid=os.getuid()))
+        assert (account.tls, account.port) == ("off", 25)
+        assert account.notes == [f"{path}: the configuration of msmtp is used; there is none of ours"]
+        path.unlink()
+    with pytest.raises(NoConfig):
+        find(place)
+
+
+def test_several_are_named_with_what_to_do(place: Place) -> None:
+    for tool in ("ssmtp", "dma"):
+        place.write(MAIN[tool], GOOD[tool])
+    with pytest.raises(ConfigError) as caught:
+        find(place)
+    line = str(caught.value)
+    assert place.main("ssmtp") in line and place.main("dma") in line
+    assert "pysendmail import --from ssmtp|dma --write" in line and not isinstance(caught.value, NoConfig)
+
+
+@pytest.mark.parametrize("tool", MAIN)
+def test_what_names_no_server_does_not_stand_in_the_way(place: Place, tool: str) -> None:
+    for each, name in MAIN.items():
+        place.write(name, (GOOD if each == tool else EMPTY)[each])
+    assert find(place) == place.main(tool)
+
+
+def test_a_password_that_anybody_can_read_is_refused_and_the_packages_rights_are_not(place: Place) -> None:
+    text = "mailhub=mail\nUseTLS=YES\nAuthUser=alice\nAuthPass=geheim\n"
+    path = place.write("ssmtp/ssmtp.conf", text, 0o644)
+    with pytest.raises(ConfigError, match=f"run chmod o=,g-w {path}"):
+        place.account("ssmtp")
+    path.chmod(0o660)
+    with pytest.raises(ConfigError, match="others can read or change"):
+        place.account("ssmtp")
+    path.chmod(0o640)
+    assert place.account("ssmtp").password == b"geheim"
+    place.write("dma/dma.conf", f"SMARTHOST mail\nSECURETRANSFER\nAUTHPATH {place.etc}/dma/auth.conf\n", 0o644)
+    place.write("dma/auth.conf", "alice|mail:geheim\n", 0o644)
+    with pytest.raises(ConfigError, match=r"dma/auth.conf: a password stands in it"):
+        place.account("dma")
+
+
+def test_msmtps_group_may_read_the_systems_file(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "msmtprc"
+    path.write_text("host mail\ntls on\nauth on\nuser alice\npassword geheim\n")
+    path.chmod(0o640)
+    if os.getuid() == 0:
+        reader.load(str(path), uid=1000)
+    path.chmod(0o644)
+    with pytest.raises(ConfigError, match="others can read"):
+        reader.load(str(path), uid=os.getuid())
+
+
+def test_a_users_msmtprc_is_used_by_the_installed_command(installed: Installed, tmp_path: pathlib.Path) -> None:
+    with Obedient() as server:
+        log = tmp_path / "log"
+        (tmp_path / ".msmtprc").write_text(
+            f"account default\nhost 127.0.0.1\nport {server.port}\nfrom alice@example.org\nlogfile {log}\n"
+        )
+        environ = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
+        for _ in range(2):
+            command = [installed.sendmail, "-i", "bob@example.net"]
+            done = subprocess.run(command, input=MESSAGE, env=environ, capture_output=True, timeout=LIMIT, check=False)
+            assert (done.returncode, done.stderr) == (0, b"")
+        assert [delivery.sender for delivery in server.deliveries] == ["alice@example.org"] * 2
+    told = [line for line in log.read_text().splitlines() if ".msmtprc: the configuration of msmtp is used" in line]
+    assert len(told) == 2 and all(": note: " in line for line in told)
