@@ -157,15 +157,6 @@ def expander(account: "Account", expand: "Expand | None") -> "Expand | None":
     return LocalMail(account, expand).expand
 
 
-def local(account: "Account", known: "Aliases | None") -> "Aliases | None":
-    """Return the aliases with what local_mail and system_mail add to them."""
-    if account.local_mail is None and account.system_mail is None:
-        return known
-    from pysendmail.config.localmail import LocalMail
-
-    return LocalMail(account, known)
-
-
 def log_tag(options: "Options") -> str:
     """Return the tag of the log's lines about a message."""
     return printable(options.tag or b"", 64).replace(" ", "_") or "pysendmail"

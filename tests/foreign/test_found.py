@@ -2,17 +2,13 @@
 
 import os
 import pathlib
-import subprocess
 
 import pytest
 
 from pysendmail.config import accounts, reader
 from pysendmail.config.foreign import found
 from pysendmail.errors import ConfigError, NoConfig
-from tests.command.caller import LIMIT, MESSAGE
-from tests.conftest import Installed
 from tests.foreign.place import MAIN, Place
-from tests.obedient import Obedient
 
 GOOD = {"ssmtp": "mailhub=mail\n", "nullmailer": "mail\n", "dma": "SMARTHOST mail\n"}
 EMPTY = {"ssmtp": "root=x\n", "nullmailer": "\n", "dma": "#SMARTHOST\nMAILNAME x\n"}
@@ -108,19 +104,3 @@ def test_msmtps_group_may_read_the_systems_file(tmp_path: pathlib.Path) -> None:
     path.chmod(0o644)
     with pytest.raises(ConfigError, match="others can read"):
         reader.load(str(path), uid=os.getuid())
-
-
-def test_a_users_msmtprc_is_used_by_the_installed_command(installed: Installed, tmp_path: pathlib.Path) -> None:
-    with Obedient() as server:
-        log = tmp_path / "log"
-        (tmp_path / ".msmtprc").write_text(
-            f"account default\nhost 127.0.0.1\nport {server.port}\nfrom alice@example.org\nlogfile {log}\n"
-        )
-        environ = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
-        for _ in range(2):
-            command = [installed.sendmail, "-i", "bob@example.net"]
-            done = subprocess.run(command, input=MESSAGE, env=environ, capture_output=True, timeout=LIMIT, check=False)
-            assert (done.returncode, done.stderr) == (0, b"")
-        assert [delivery.sender for delivery in server.deliveries] == ["alice@example.org"] * 2
-    told = [line for line in log.read_text().splitlines() if ".msmtprc: the configuration of msmtp is used" in line]
-    assert len(told) == 2 and all(": note: " in line for line in told)
