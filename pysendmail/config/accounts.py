@@ -62,12 +62,12 @@ class Account:
 
     __slots__ = (
         "_file", "_section", "aliases", "aliases_headers", "allow_empty", "allow_from_override", "auth",
-        "auth_without_tls", "bad_recipients", "connections", "delivery", "expire", "keepfailed", "postmaster", "queue", "rate", "retry",
-        "uncertain", "warn",
+        "auth_without_tls", "bad_recipients", "connections", "delivery", "expire", "keepfailed", "postmaster", "queue",
+        "rate", "retry", "uncertain", "warn",
         "domain", "dsn_notify", "dsn_return", "extract_minus_args", "from_full_name", "host", "logfile", "maildomain",
-        "keep_connections", "local_mail", "local_sender", "max_recipients", "name", "notes", "null_sender", "password", "passwordeval",
-        "place", "port", "privacy", "sender", "sender_from_header", "servers", "set_date_header", "set_from_header",
-        "set_msgid_header", "source_ip", "srv_domains", "syslog", "timeout", "timeout_written", "tls", "tls_cert_file",
+        "keep_connections", "local_mail", "local_sender", "max_recipients", "name", "notes", "null_sender", "password",
+        "passwordeval", "place", "port", "privacy", "sender", "sender_from_header", "servers", "set_date_header",
+        "set_from_header", "set_msgid_header", "source_ip", "srv_domains", "syslog", "timeout", "timeout_written", "tls", "tls_cert_file",
         "tls_certcheck", "tls_crl_file", "tls_fingerprint", "tls_host_override", "tls_key_file", "tls_min_version",
         "system_mail", "tls_starttls", "tls_trust_file", "undisclosed_recipients", "user",
     )  # fmt: skip

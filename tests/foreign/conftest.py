@@ -1,7 +1,9 @@
 """What the tests of other programs' configuration share."""
 
+import hashlib
 import os
 import pathlib
+import ssl
 
 import pytest
 
@@ -25,3 +27,12 @@ def superuser() -> None:
     """Skip a test that has to become another user, or to mount something."""
     if os.geteuid() != 0:
         skip("only root can become another user, or mount something")
+
+
+@pytest.fixture(scope="session")
+def pin(identities: dict[str, str]) -> str:
+    """Give the fingerprint of the server's certificate."""
+    pem = pathlib.Path(identities["good"]).read_text()
+    begin, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
+    first = pem[pem.index(begin) : pem.index(end) + len(end)]
+    return hashlib.sha256(ssl.PEM_cert_to_DER_cert(first)).hexdigest().upper()

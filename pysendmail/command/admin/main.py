@@ -50,6 +50,10 @@ def run(arguments: list[str]) -> int:
         from pysendmail.command.admin import explain
 
         return explain.run(asked, arguments)
+    if asked.program == "import":
+        from pysendmail.command.admin import importing
+
+        return importing.run(asked)
     if asked.program == "agent":
         from pysendmail.command import agent
 
@@ -147,7 +151,7 @@ def _parser() -> "ArgumentParser":
     from argparse import ArgumentParser
 
     from pysendmail.command import agent
-    from pysendmail.command.admin import check, explain, journey, metrics, queue, status, trace
+    from pysendmail.command.admin import check, explain, importing, journey, metrics, queue, status, trace
 
     parser = ArgumentParser(prog="pysendmail", description="Look after the sendmail command of pysendmail.")
     parser.add_argument("--version", action="version", version=f"pysendmail {__version__}")
@@ -155,6 +159,7 @@ def _parser() -> "ArgumentParser":
     check.add_parser(commands)
     agent.add_parser(commands)
     explain.add_parser(commands)
+    importing.add_parser(commands)
     queue.add_parser(commands)
     journey.add_parser(commands)
     status.add_parser(commands)

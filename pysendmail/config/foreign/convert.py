@@ -28,17 +28,10 @@ def _convert(tool: str, files: Files) -> Translation:
 
 
 def _converter(tool: str) -> "Callable[[Files, Translation], None]":
-    if tool == "ssmtp":
-        from pysendmail.config.foreign import ssmtp
+    from importlib import import_module
 
-        return ssmtp.convert
-    if tool == "nullmailer":
-        from pysendmail.config.foreign import nullmailer
-
-        return nullmailer.convert
-    from pysendmail.config.foreign import dma
-
-    return dma.convert
+    converter: Callable[[Files, Translation], None] = import_module(f"pysendmail.config.foreign.{tool}").convert
+    return converter
 
 
 def load(name: str, *, uid: int, home: str) -> reader.File:

@@ -106,3 +106,11 @@ def host_and_port(value: str) -> tuple[str, str]:
         host, _, port = value.partition(":")
         return host, port
     return value, ""
+
+
+_SERVICES = {"smtp": "25", "submission": "587", "submissions": "465", "smtps": "465", "ssmtp": "465"}
+
+
+def port_number(port: str) -> str:
+    """Return the number of a port that may be given by its name."""
+    return _SERVICES.get(port.lower(), port)

@@ -1,7 +1,8 @@
 """What another program's configuration says in our words, and what became of each of its lines."""
 
 from pysendmail.config.reader import is_word
-from pysendmail.config.words import SECRETS
+from pysendmail.config.values import Expected
+from pysendmail.config.words import SECRETS, WORDS
 from pysendmail.errors import ConfigError
 from pysendmail.log import printable
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 SAME, DIFFERS, IGNORED, LOST = "same", "differs", "ignored", "lost"
 _DEFAULT = "default"
 _NO_LOGINS = ("any", "all", "default", "everybody", "listener")  # they mean something else in a section for callers
+_OPTIONAL = ("expire", "warn", "retry", "connections")
 _UNFIT = frozenset(map(chr, [*range(9), *range(10, 32), 127]))
 
 
@@ -72,7 +74,16 @@ class Translation:
     def take(
         self, line: "Line", theirs: str, word: str, value: str, more: str = "", draft: Draft | None = None
     ) -> None:
-        """Write a word because of a line; `more` says what is different."""
+        """Write a word because of a line; `more` says what is different.
+
+        What mail does not depend on is left out if its value is none; else our reader says so.
+        """
+        if word in _OPTIONAL:
+            try:
+                WORDS[word][1](value)
+            except Expected as expected:
+                self.remark(line, theirs, LOST, f"{word}: expected {expected}")
+                return
         (draft or self.default).set(word, value, line.place)
         ours = f"{word} (not shown)" if word in SECRETS else f"{word} {_printable(value)}"
         self.remark(line, theirs, DIFFERS if more else SAME, f"{ours}; {more}" if more else ours)
@@ -80,6 +91,12 @@ class Translation:
     def imply(self, word: str, value: str, draft: Draft | None = None) -> None:
         """Write a word that no line asks for, because the other program does so by itself."""
         (draft or self.default).set(word, value, self.place)
+
+    def separate(self, name: str, leave: tuple[str, ...]) -> Draft:
+        """Begin another account with all words of the default one but for those in `leave`."""
+        draft = self.account(name, "")
+        draft.words = {word: entry for word, entry in self.default.words.items() if word not in leave}
+        return draft
 
     def account(self, name: str, parent: str = _DEFAULT) -> Draft:
         """Begin another account; its name is made fit and unlike all others."""
@@ -115,7 +132,7 @@ class Translation:
 
     def rows(self) -> "Iterator[tuple[str, str, str]]":
         """Give each line of the configuration with its place and its word."""
-        single = len(self.accounts) == 1
+        single = len(self.accounts) == 1 and self.accounts[0].name == _DEFAULT
         for draft in self.accounts:
             if not single:
                 parent = f" : {draft.parent}" if draft.parent and draft is not self.default else ""
