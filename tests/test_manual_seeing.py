@@ -8,7 +8,18 @@ from typing import Any
 
 import pytest
 
-from pysendmail.command.admin import check, findings, journey, journey_object, journey_story, metrics, picture, status, trace
+from pysendmail.command.admin import (
+    check,
+    findings,
+    importing,
+    journey,
+    journey_object,
+    journey_story,
+    metrics,
+    picture,
+    status,
+    trace,
+)
 from pysendmail.command.admin.outlook import Outlook
 from pysendmail.message.header import make
 from pysendmail.message.journey import follow
@@ -19,6 +30,7 @@ from tests.imports import ROOT
 from tests.test_manual import section
 
 PARTS = {
+    "import": ("Import", importing.add_parser),
     "log": ("The log", journey.add_parser),
     "status": ("The status", status.add_parser),
     "metrics": ("Monitoring", metrics.add_parser),

@@ -67,9 +67,9 @@ class Account:
         "domain", "dsn_notify", "dsn_return", "extract_minus_args", "from_full_name", "host", "logfile", "maildomain",
         "keep_connections", "local_mail", "local_sender", "max_recipients", "name", "notes", "null_sender", "password",
         "passwordeval", "place", "port", "privacy", "sender", "sender_from_header", "servers", "set_date_header",
-        "set_from_header", "set_msgid_header", "source_ip", "srv_domains", "syslog", "timeout", "timeout_written", "tls", "tls_cert_file",
-        "tls_certcheck", "tls_crl_file", "tls_fingerprint", "tls_host_override", "tls_key_file", "tls_min_version",
-        "system_mail", "tls_starttls", "tls_trust_file", "undisclosed_recipients", "user",
+        "set_from_header", "set_msgid_header", "source_ip", "srv_domains", "syslog", "timeout", "timeout_written", "tls",
+        "tls_cert_file", "tls_certcheck", "tls_crl_file", "tls_fingerprint", "tls_host_override", "tls_key_file",
+        "system_mail", "tls_min_version", "tls_starttls", "tls_trust_file", "undisclosed_recipients", "user",
     )  # fmt: skip
 
     aliases: str | None
