@@ -16,7 +16,8 @@ from tests.command.caller import LIMIT, until
 from tests.daemon.siege import LONG, Callers, Siege, show
 
 ENOUGH = 2500 if LONG else 120  # messages
-PAUSE = (0.02, 0.5)  # seconds between two kills
+KILLS = 25 if LONG else 4
+PAUSE = (0.02, 8.0) if LONG else (0.02, 0.5)  # seconds between two kills; a child that dies young is not replaced at once
 # Binds the socket once, and runs the daemon on it again and again, as a service manager does.
 ACTIVATOR = """
 import os, socket, subprocess, sys
@@ -107,8 +108,8 @@ def account_for(siege: Siege, callers: Callers, kills: int) -> None:
 def test_children_killed_under_load_lose_nothing(siege: Siege) -> None:
     siege.start()
     kills = 0
-    with Callers(siege.hand_in, 4, pause=0.01) as callers:
-        while len(callers.taken) < ENOUGH or kills < 4:
+    with Callers(siege.hand_in, 4, pause=0.05 if LONG else 0.01) as callers:
+        while len(callers.taken) < ENOUGH or kills < KILLS:
             time.sleep(random.uniform(*PAUSE))
             strike(siege.pids(), "child")
             kills += 1
@@ -120,8 +121,8 @@ def test_children_killed_under_load_lose_nothing(siege: Siege) -> None:
 def test_the_whole_daemon_killed_under_load_and_started_by_its_socket_loses_nothing(managed: Managed, whom: str) -> None:
     managed.manage()
     kills = 0
-    with Callers(managed.hand_in, 4, pause=0.01) as callers:
-        while len(callers.taken) < ENOUGH or kills < 5:
+    with Callers(managed.hand_in, 4, pause=0.05 if LONG else 0.01) as callers:
+        while len(callers.taken) < ENOUGH or kills < KILLS:
             time.sleep(random.uniform(*PAUSE))
             before = managed.parent
             strike(managed.pids(), whom)
