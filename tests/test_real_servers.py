@@ -231,3 +231,32 @@ def test_neither_dialogue_nor_log_shows_the_password(server: Server, implicit: b
     plain = [f"\0{USER}\0{PASSWORD}", PASSWORD]
     secrets = [PASSWORD.encode()] + [base64.b64encode(text.encode()).rstrip(b"=") for text in plain]
     assert [secret for secret in secrets if secret in shown] == []
+
+
+def check(sender: Sender, *arguments: str) -> tuple[int, list[str]]:
+    """Run pysendmail check; return the exit code and the lines that tell of a failure."""
+    program = str(sender.installed.prefix / "bin" / "pysendmail")
+    command = [program, "check", "-C", str(sender.folder / "pysendmail.conf"), *arguments]
+    environment = {"HOME": str(sender.folder), "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(command, env=environment, capture_output=True, timeout=120, check=False)
+    assert done.stderr == b""
+    return done.returncode, [line for line in done.stdout.decode().splitlines() if line.startswith("failed:")]
+
+
+def test_a_check_finds_nothing_amiss(server: Server, implicit: bool, sender: Sender) -> None:
+    sender.configure(server, implicit, **{"from": "alice@box"})
+    assert check(sender, "--to", "bob@example.org") == (0, [])
+    code, (line,) = check(sender, "--to", REFUSED)
+    assert (code, "recipient: <refused@example.org>: refused: 5" in line) == (67, True)
+    sender.configure(server, implicit, password="wrong", **{"from": "alice@box"})
+    code, (line,) = check(sender)
+    assert (code, "login: wrong user or password" in line) == (77, True)
+
+
+def test_a_check_tells_a_port_from_the_other(server: Server, implicit: bool, sender: Sender) -> None:
+    other = str(server.starttls_port if implicit else server.tls_port)
+    sender.configure(server, implicit, port=other, timeout="4", **{"from": "alice@box"})
+    code, (line,) = check(sender)
+    assert code == 75
+    assert "wrong port or wrong way of TLS" in line
+    assert ("mend: write tls_starttls on" if implicit else "mend: write tls_starttls off") in line

@@ -50,6 +50,8 @@ class Failover:
         for number, entry in enumerate(self._account.servers):
             try:
                 found = self._expand(entry, deadline)
+            except errors.Interrupted:
+                raise
             except errors.TempFail as failure:
                 yield failure, number == last and not later
                 continue

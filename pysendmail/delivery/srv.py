@@ -34,7 +34,7 @@ def servers(domain: str, account: "Account", deadline: float) -> list[Server]:
         name = f"{service}._tcp.{domain}"
         try:
             rows = _rows(name, deadline)
-        except errors.TempFail as failure:
+        except dns.Troubled as failure:
             problems.append(failure.text)
             continue
         if not rows:
@@ -102,7 +102,7 @@ def _rows(name: str, deadline: float) -> "list[tuple[int, int, int, str]]":
         return kept[2]
     try:
         answer = dns.ask(name, "SRV", deadline)
-    except errors.TempFail:
+    except dns.Troubled:
         if kept is not None and now < kept[1]:  # better an old answer than none (RFC 8767)
             return kept[2]
         raise

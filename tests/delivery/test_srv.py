@@ -184,6 +184,18 @@ def test_rubbish_for_an_answer_is_no_answer(monkeypatch: pytest.MonkeyPatch, rep
         assert time.monotonic() - begun < 30
 
 
+def test_a_signal_while_dns_is_asked_ends_it_and_no_other_server_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> dns.Answer:
+        raise errors.Interrupted("ended by signal 15")
+
+    monkeypatch.setattr(dns, "ask", interrupted)
+    with Obedient() as spare:
+        way = memory.route({"host": f"srv:example.org 127.0.0.1:{spare.port}"})
+        report = deliver(memory.parcel(), way)
+        assert b"ended by signal 15" in report.outcomes[0].text
+        assert b";" not in report.outcomes[0].text and spare.connections == 0
+
+
 def test_without_dnspython_the_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 
