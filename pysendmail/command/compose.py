@@ -6,7 +6,7 @@ Nothing here asks the process who calls: the command and the daemon say so, and 
 import os
 from time import localtime
 
-from pysendmail import errors
+from pysendmail import errors, handover
 from pysendmail.command.identity import NO_UID, mail_domain, own_names
 from pysendmail.config import accounts
 from pysendmail.delivery.parcel import Parcel
@@ -74,7 +74,7 @@ def compose(
     account, reason = chosen or choose_account(file, options, caller, message, envelope, forced)
     if message.empty and not account.allow_empty:
         raise errors.DataError("the input is empty; nothing was sent (allow_empty on would send it)")
-    known = (aliases or aliases_of)(account)
+    known = aliases(account) if aliases is not None else aliases_of(account, file)
     expansion = known.expansion() if known is not None else None
     expand = expander(account, expansion.expand if expansion is not None else None)
     facts = _facts(options, caller, account, now, qid, envelope)
@@ -139,13 +139,18 @@ def choose_account(
     return accounts.choose(file, account=options.account, sender=sender, header_from=shown, uid=caller.uid)
 
 
-def aliases_of(account: "Account") -> "Aliases | None":
-    """Return the aliases that hold for the account, None without an alias file. Raises ConfigError."""
-    if not account.aliases:
+def aliases_of(account: "Account", file: "File") -> "Aliases | None":
+    """Return the aliases that hold for the account, None without an alias file. Raises ConfigError.
+
+    Where the system's daemon should be, its aliases hold for what is done without it as well.
+    """
+    instead = file.place == accounts.SYSTEM_FILE and os.path.isdir(os.path.dirname(handover.SYSTEM_SOCKET))
+    name = accounts.alias_file(account, instead)
+    if name is None:
         return None
     from pysendmail.config import aliases
 
-    return aliases.load(account.aliases)
+    return aliases.load(name)
 
 
 def expander(account: "Account", expand: "Expand | None") -> "Expand | None":

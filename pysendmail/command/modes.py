@@ -96,7 +96,7 @@ def _check_aliases(options: "Options", program: str) -> int:
         file = configuration(options, caller)
     except errors.NoConfig:
         return 0
-    return check_aliases(options, caller, file, aliases_of, program)
+    return check_aliases(options, caller, file, lambda account: aliases_of(account, file), program)
 
 
 def check_aliases(
@@ -146,7 +146,8 @@ def _verify(options: "Options", program: str) -> int:
     from pysendmail.command.submit import configuration
 
     caller = Caller()
-    return verify(options, caller, configuration(options, caller), aliases_of, program)
+    file = configuration(options, caller)
+    return verify(options, caller, file, lambda account: aliases_of(account, file), program)
 
 
 def verify(options: "Options", caller: "Caller", file: "File", find: "FindAliases", program: str) -> int:

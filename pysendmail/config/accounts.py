@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pysendmail.message.facts import When
 
 SYSTEM_FILE = "/etc/pysendmail/pysendmail.conf"
+SYSTEM_ALIASES = "/etc/aliases"
 _OWN_FILE = "pysendmail/pysendmail.conf"
 _MAILNAME = "/etc/mailname"
 NO_UID, NOBODY = -1, "nobody"  # no user has this uid; who connects to the listener is called so
@@ -333,6 +334,11 @@ def _login(place: str, word: str, uid: int) -> str:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         raise ConfigError(f"{word}: %U needs a name for uid {uid}", place) from None
+
+
+def alias_file(account: Account, system: bool) -> str | None:
+    """Return the name of an account's alias file, None without; the system's daemon has one without being told."""
+    return account.aliases or (SYSTEM_ALIASES if system and os.path.exists(SYSTEM_ALIASES) else None)
 
 
 def mailname() -> bytes | None:

@@ -48,7 +48,7 @@ class Entry:
 class AliasFile:
     """The text of an alias file; `place` is its name in errors."""
 
-    __slots__ = ("_entries", "_index", "_lower", "_searches", "_text", "place")
+    __slots__ = ("_counted", "_entries", "_index", "_lower", "_searches", "_text", "place")
 
     def __init__(self, text: bytes, place: str) -> None:
         self.place = place
@@ -56,6 +56,7 @@ class AliasFile:
         self._text = b"".join((b"\n", text, b"\n"))
         self._lower = b""
         self._searches = 0
+        self._counted = 0, 0  # an offset, and the lines that end before it
         self._index: dict[bytes, int] | None = None
         self._entries: dict[int, Entry] = {}
 
@@ -87,7 +88,9 @@ class AliasFile:
 
     def at(self, offset: int) -> str:
         """Return file and line of what begins at an offset."""
-        line = self._text.count(b"\n", 0, offset)
+        before, line = self._counted
+        line = line + self._text.count(b"\n", before, offset) if offset >= before else self._text.count(b"\n", 0, offset)
+        self._counted = offset, line
         return f"{self.place}:{line}"
 
     def _at(self, key: bytes) -> int | None:

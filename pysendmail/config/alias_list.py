@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pysendmail.config.alias_syntax import Include, Refused
     from pysendmail.message.address import Mailbox
 
-LIMIT = 16 << 20
+LIMIT = 4 << 20
 _WANTED = "expected addresses, parted by commas"
 
 

@@ -14,7 +14,6 @@ _ODD = b'|:\\/"'  # begin what is no ordinary address, or bring it in
 _NAME = ATEXT + b"."
 _BLANKS = b" \t"
 _INCLUDE = b":include:"
-_QUOTE, _BACKSLASH = b'"\\'
 
 Target = "Mailbox | Include | Refused"
 
@@ -148,11 +147,14 @@ def _kind(value: bytes) -> str:
 
 def _comma(text: bytes, at: int) -> int:
     """Find the comma that ends the value at `at`; one within quotation marks is part of it."""
+    comma = -1
     while True:
-        comma, quote = text.find(b",", at), text.find(b'"', at)
-        if comma < 0:
-            comma = len(text)
-        if quote < 0 or comma < quote:
+        if comma < at:  # looked for only then: a search behind every quotation mark would be quadratic
+            comma = text.find(b",", at)
+            if comma < 0:
+                comma = len(text)
+        quote = text.find(b'"', at, comma)
+        if quote < 0:
             return comma
         at = _closing(text, quote) + 1
 
@@ -160,9 +162,15 @@ def _comma(text: bytes, at: int) -> int:
 def _closing(text: bytes, opening: int = 0) -> int:
     """Return where the quotation mark at `opening` has its partner, or the end of the text."""
     at = opening + 1
-    while at < len(text) and text[at] != _QUOTE:
-        at += 2 if text[at] == _BACKSLASH else 1
-    return min(at, len(text))
+    end = text.find(b'"', at)
+    while end >= 0:
+        escape = text.find(b"\\", at, end)
+        if escape < 0:
+            return end
+        at = escape + 2
+        if at > end:
+            end = text.find(b'"', at)
+    return len(text)
 
 
 def _unquoted(piece: bytes) -> bytes:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 FILE_LIMIT = 16 << 20
 _CATCH_ALL = (b"default", b"*")
 _LOCALHOST = frozenset((b"localhost", b"localhost.localdomain"))
-_STEPS = 1_000_000  # aliases and addresses that one message may lead through
+_STEPS = 500_000  # aliases and addresses that one message may lead through
 _DEEPEST = 16  # lists within lists
 _NOTES = 20
 _OPEN, _DONE = 1, 2
@@ -41,7 +41,7 @@ class Aliases:
 
     def __init__(self, file: AliasFile, owner: int = 0, hosts: frozenset[bytes] = _LOCALHOST) -> None:
         self._file = file
-        self._lists: dict[bytes, list[Mailbox | Include | Refused]] = {}
+        self._lists: dict[bytes, list[Mailbox | Include | Refused] | ConfigError] = {}
         self._stamps: dict[bytes, object] = {}
         self.owner = owner
         self.hosts = hosts
@@ -82,7 +82,14 @@ class Aliases:
         known = self._lists.get(path)
         if known is None:
             self._stamps[path] = _stamp(path)
-            known = self._lists[path] = alias_list.read(path, self.owner)
+            try:
+                known = self._lists[path] = alias_list.read(path, self.owner)
+            except ConfigError as error:  # kept, so that a bad list costs its time once
+                folder = os.path.dirname(path)
+                self._stamps[folder] = _stamp(folder)
+                known = self._lists[path] = error
+        if isinstance(known, ConfigError):
+            raise ConfigError(known.text, known.place)
         return known
 
     def is_current(self) -> bool:

@@ -2,6 +2,7 @@
 
 import os
 
+from pysendmail.config import accounts
 from pysendmail.errors import ConfigError
 
 TYPE_CHECKING = False
@@ -11,7 +12,6 @@ if TYPE_CHECKING:
     from pysendmail.config.accounts import Account
     from pysendmail.config.aliases import Aliases
 
-SYSTEM_FILE = "/etc/aliases"
 _LOOKED_THROUGH = 1 << 18  # octets of a file that is looked through when it is read; newaliases does it for any
 _NOTES = 20
 
@@ -31,7 +31,7 @@ class Aliasing:
 
     def of(self, account: "Account") -> "Aliases | None":
         """Return the aliases that hold for an account. Raises ConfigError."""
-        name = file_of(account, self._agent)
+        name = accounts.alias_file(account, not self._agent)
         if name is None:
             return None
         known = self._known.get(name)
@@ -48,16 +48,11 @@ class Aliasing:
         return known
 
 
-def file_of(account: "Account", agent: bool) -> str | None:
-    """Return the name of the alias file of an account; the system's daemon has one without being told."""
-    return account.aliases or (SYSTEM_FILE if not agent and os.path.exists(SYSTEM_FILE) else None)
-
-
 def folders(account: "Account", agent: bool) -> set[str]:
     """Return the folders of an account's alias file and of the lists that it includes."""
     from pysendmail.config import aliases
 
-    name = file_of(account, agent)
+    name = accounts.alias_file(account, not agent)
     if name is None:
         return set()
     try:

@@ -6,10 +6,11 @@ import pwd
 
 import pytest
 
-from pysendmail import errors
+from pysendmail import errors, handover
 from pysendmail.command.envelope import Envelope
 from pysendmail.command.identity import NO_UID, Caller
 from pysendmail.command.queueing import Submitted
+from pysendmail.config import accounts
 from tests.command.submissions import NOW, PLAIN, QID, composed, header, user
 from tests.imports import ROOT
 
@@ -175,6 +176,18 @@ def test_an_empty_message_is_refused_for_a_session_too() -> None:
 def test_the_user_named_with_the_message_is_the_one_in_the_queue() -> None:
     found = composed(b"To: b@example.net\n\nhi\n", "-t", caller=user(99, b"dave"))
     assert Submitted(found.parcel, qid=QID, uid=99, account="", config="", now=NOW).entry().uid == 99
+
+
+@pytest.mark.parametrize("away", [True, False])
+def test_the_aliases_of_the_systems_daemon_hold_while_it_is_away(
+    away: bool, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "aliases").write_text("root: ann@example.net\n")
+    monkeypatch.setattr(accounts, "SYSTEM_FILE", "conf")
+    monkeypatch.setattr(accounts, "SYSTEM_ALIASES", str(tmp_path / "aliases"))
+    monkeypatch.setattr(handover, "SYSTEM_SOCKET", os.fsencode(tmp_path / ("" if away else "missing") / "submit.sock"))
+    found = composed(b"\nhi\n", "root").parcel.recipients
+    assert found == [b"ann@example.net" if away else b"root@example.org"]
 
 
 @pytest.mark.parametrize("name", ["compose", "envelope", "received"])

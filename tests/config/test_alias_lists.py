@@ -210,7 +210,21 @@ def test_a_list_that_was_missing_is_found_when_it_is_there(place: Place) -> None
         listed.expand(root)
     place.write("list", "a@b.org\n")
     assert not listed.is_current()
-    assert [one.address for one in listed.expand(root) or []] == [b"a@b.org"]
+    assert place.expand("root: :include:DIR/list\n") == [b"a@b.org"]
+
+
+def test_a_list_that_could_not_be_read_for_its_folder_is_read_when_that_is_mended(place: Place) -> None:
+    folder = place.folder / "open"
+    folder.mkdir()
+    place.write("open/list", "a@b.org\n")
+    folder.chmod(0o777)
+    listed = place.load("root: :include:DIR/open/list\n")
+    for _ in range(2):
+        with pytest.raises(ConfigError, match="everybody can write its folder"):
+            listed.expand(address.parse(b"root").mailboxes[0])
+    assert listed.is_current()
+    folder.chmod(0o755)
+    assert not listed.is_current()
 
 
 def test_aliases_that_double_at_each_level_are_walked_once_each() -> None:
@@ -238,3 +252,21 @@ def test_a_hundred_thousand_aliases_are_no_hindrance() -> None:
     for name in [b"root", b"user99990", b"nobody", *[b"none%d" % at for at in range(1000)]]:
         listed.expand(address.parse(name).mailboxes[0])
     assert time.monotonic() - began < 30  # read once for each name it would take minutes
+
+
+@pytest.mark.parametrize("text", [b'"' * 1_000_000, b'"a@b",' * 100_000, b'"x\\', b"," * 1_000_000, b"\n" * 1_000_000])
+def test_no_list_takes_more_than_linear_time(text: bytes) -> None:
+    began = time.monotonic()
+    try:
+        alias_list.parse(text, "list")
+    except ConfigError as error:
+        assert error.place == "list:1"
+    assert time.monotonic() - began < 60
+
+
+@pytest.mark.parametrize("line", [b"root.x: a@b\n", b"root\n", b'"n": a@b\n', b"root (x: a@b\n"])
+def test_a_look_through_many_mistakes_takes_linear_time(line: bytes) -> None:
+    listed = aliases.parse(line * 100_000 + b"root: x@y.org\n", "list")
+    began = time.monotonic()
+    assert sum([1 for _ in listed.problems()]) >= 99_999
+    assert time.monotonic() - began < 60

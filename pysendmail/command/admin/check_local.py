@@ -57,9 +57,9 @@ def _rights(findings: Findings, file: "File", account: "Account") -> None:
 def _aliases(findings: Findings, account: "Account") -> None:
     """Look through the alias file, and find out where root's mail goes."""
     from pysendmail.config import aliases
-    from pysendmail.daemon.aliasing import SYSTEM_FILE as SYSTEM_ALIASES
+    from pysendmail.config.accounts import alias_file
 
-    name = account.aliases or (SYSTEM_ALIASES if account.place == SYSTEM_FILE and os.path.exists(SYSTEM_ALIASES) else None)
+    name = alias_file(account, account.place == SYSTEM_FILE)
     known: Aliases | None = None
     if name is not None:
         try:

@@ -76,7 +76,7 @@ class Explainer:
         self._now = now
         self._qid = qid
         self._received = received
-        self._aliases = aliases or aliases_of
+        self._aliases = aliases or (lambda account: aliases_of(account, file))
 
     def explain(self) -> Explanation:
         """Go the way of a message until its end, or until something refuses it."""
