@@ -6,7 +6,7 @@ Nothing here asks the process who calls: the command and the daemon say so, and 
 import os
 from time import localtime
 
-from pysendmail import errors, handover
+from pysendmail import entry, errors
 from pysendmail.command.identity import NO_UID, mail_domain, own_names
 from pysendmail.config import accounts
 from pysendmail.delivery.parcel import Parcel
@@ -144,7 +144,7 @@ def aliases_of(account: "Account", file: "File") -> "Aliases | None":
 
     Where the system's daemon should be, its aliases hold for what is done without it as well.
     """
-    instead = file.place == accounts.SYSTEM_FILE and os.path.isdir(os.path.dirname(handover.SYSTEM_SOCKET))
+    instead = file.place == accounts.SYSTEM_FILE and os.path.isdir(os.path.dirname(entry.SYSTEM_SOCKET))
     name = accounts.alias_file(account, instead)
     if name is None:
         return None

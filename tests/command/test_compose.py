@@ -6,7 +6,7 @@ import pwd
 
 import pytest
 
-from pysendmail import errors, handover
+from pysendmail import entry, errors
 from pysendmail.command.envelope import Envelope
 from pysendmail.command.identity import NO_UID, Caller
 from pysendmail.command.queueing import Submitted
@@ -185,7 +185,7 @@ def test_the_aliases_of_the_systems_daemon_hold_while_it_is_away(
     (tmp_path / "aliases").write_text("root: ann@example.net\n")
     monkeypatch.setattr(accounts, "SYSTEM_FILE", "conf")
     monkeypatch.setattr(accounts, "SYSTEM_ALIASES", str(tmp_path / "aliases"))
-    monkeypatch.setattr(handover, "SYSTEM_SOCKET", os.fsencode(tmp_path / ("" if away else "missing") / "submit.sock"))
+    monkeypatch.setattr(entry, "SYSTEM_SOCKET", os.fsencode(tmp_path / ("" if away else "missing") / "submit.sock"))
     found = composed(b"\nhi\n", "root").parcel.recipients
     assert found == [b"ann@example.net" if away else b"root@example.org"]
 
