@@ -83,7 +83,7 @@ def start_detached(file: "File", caller: Caller) -> None:
     It begins as a new program, which has nothing of this process's memory. `file` has to be the caller's own.
     """
     runtime = os.fsencode(os.environ.get("XDG_RUNTIME_DIR", ""))
-    if not runtime or file.place == accounts.SYSTEM_FILE:
+    if not runtime or accounts.is_system(file.place):
         return
     try:
         line = entry.connect(runtime + entry.AGENT_SOCKET, caller.uid)

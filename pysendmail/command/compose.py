@@ -144,7 +144,7 @@ def aliases_of(account: "Account", file: "File") -> "Aliases | None":
 
     Where the system's daemon should be, its aliases hold for what is done without it as well.
     """
-    instead = file.place == accounts.SYSTEM_FILE and os.path.isdir(os.path.dirname(entry.SYSTEM_SOCKET))
+    instead = accounts.is_system(file.place) and os.path.isdir(os.path.dirname(entry.SYSTEM_SOCKET))
     name = accounts.alias_file(account, instead)
     if name is None:
         return None

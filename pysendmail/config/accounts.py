@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 SYSTEM_FILE = "/etc/pysendmail/pysendmail.conf"
 SYSTEM_ALIASES = "/etc/aliases"
+_OTHERS = ("/etc/msmtprc", "/etc/ssmtp/ssmtp.conf", "/etc/nullmailer/remotes", "/etc/dma/dma.conf")
 _OWN_FILE = "pysendmail/pysendmail.conf"
 _MAILNAME = "/etc/mailname"
 NO_UID, NOBODY = -1, "nobody"  # no user has this uid; who connects to the listener is called so
@@ -376,6 +377,11 @@ def find_file(option: bytes | None, *, home: str | None, xdg: str | None, uid: i
         return other
     neither = f"neither {shown(own)} nor {SYSTEM_FILE} exists" if folder else f"{SYSTEM_FILE} does not exist"
     raise NoConfig(f"there is no configuration: {neither}; pysendmail.conf(5) says what to write")
+
+
+def is_system(place: str) -> bool:
+    """Tell by its place whether a configuration is the system's, which the daemon has as well."""
+    return place == SYSTEM_FILE or place in _OTHERS
 
 
 def system_file(path: str) -> str:

@@ -88,6 +88,15 @@ def test_the_smarthost_is_read_as_a_list_of_exims(place: Place, written: str, ho
             taken(made)
 
 
+def test_other_smarthosts_are_tried_as_long_as_they_get_the_same_login(place: Place) -> None:
+    main = SMARTHOST.replace("smtp.example.org::587", "one.example::587:two.example:three.example::25")
+    servers = taken(exim(place, main)).servers
+    assert [(one.host, one.port) for one in servers] == [("one.example", 587), ("two.example", 25), ("three.example", 25)]
+    made = exim(place, main, "one.example:a:b\nthree.example:a:b\ntwo.example:c:d\n")
+    assert [one.host for one in taken(made).servers] == ["one.example", "three.example"]
+    assert lost(made) == ["dc_smarthost"]
+
+
 def test_macros_and_other_kinds_of_exim_are_told(place: Place) -> None:
     place.write("exim4/exim4.conf.localmacros", "REMOTE_SMTP_SMARTHOST_PROTOCOL = smtps\nMAIN_TLS_ENABLE = yes\n")
     made = exim(place, passwords="*:a:b\n")

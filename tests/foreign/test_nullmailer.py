@@ -90,12 +90,30 @@ def test_mail_goes_over_tls_and_to_the_administrator(
     assert base64.b64encode(b'\0alice\0a b"c') in said and b"EHLO box.example.org\r\n" in said
 
 
-def test_other_servers_and_what_cannot_be_done_is_told(place: Place) -> None:
-    text = "first.example qmqp\nsecond.example smtp x509fmtder frobnicate=1\nthird.example\n"
+def test_other_servers_are_tried_where_login_and_tls_are_the_same(place: Place) -> None:
+    text = "first.example smtp tls user=a pass='b c'\n2001:db8::1 smtp --pass='b c' user=a port=1465 tls\n"
+    place.write("nullmailer/remotes", f"{text}third.example smtp tls\n", 0o600)
+    account = place.account("nullmailer")
+    assert [(one.host, one.port, one.starttls) for one in account.servers] == [
+        ("first.example", 465, False), ("2001:db8::1", 1465, False),
+    ]  # fmt: skip
+    assert lost(place.convert("nullmailer")) == ["(line)"]
+
+
+def test_what_cannot_be_done_is_told(place: Place) -> None:
+    text = "first.example qmqp\nsecond.example smtp x509fmtder frobnicate=1\nthird.example qmqp\n"
     place.write("nullmailer/remotes", text, 0o600)
     made = place.convert("nullmailer")
     assert made.default.get("host") == "second.example"
     assert len(lost(made)) == 4
+
+
+def test_the_second_server_gets_the_mail_when_the_first_is_away(installed: Installed, place: Place) -> None:
+    with Obedient() as server:
+        text = f"127.0.0.1 smtp port=1\n# spare\n127.0.0.1 smtp port={server.port}\n"
+        place.write("nullmailer/remotes", text, 0o600)
+        place.write("nullmailer/defaulthost", "example.org\n")
+        assert place.deliver(installed, server, "nullmailer", "bob@example.net").recipients == ["bob@example.net"]
 
 
 def test_the_times_of_the_queue_are_taken_over(place: Place) -> None:

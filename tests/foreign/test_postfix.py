@@ -157,8 +157,19 @@ def test_values_that_matter_to_delivery_are_taken_over(place: Place) -> None:
     assert base64.b64encode(account.password or b"") == b"Yg=="
 
 
-def test_a_relay_without_brackets_and_a_second_one_are_told(place: Place) -> None:
-    made = translate(place, "relayhost = example.org, [two.example.org]\n")
-    assert "MX records are not looked up" in remarks(made)["relayhost"] and lost(made) == ["relayhost"]
+def test_a_relay_without_brackets_is_told(place: Place) -> None:
+    made = translate(place, "relayhost = example.org\n")
+    assert "MX records are not looked up" in remarks(made)["relayhost"] and lost(made) == []
     with pytest.raises(ConfigError, match="names no server"):
         taken(translate(place, "relayhost =\nmyhostname = x.example.org\n"))
+
+
+def test_other_relays_are_tried_as_long_as_they_get_the_same_login(place: Place) -> None:
+    main = "relayhost = [one.example.org]:587, [2001:db8::2]:25\nsmtp_fallback_relay = [three.example.org]\n"
+    account = taken(translate(place, main))
+    assert [(one.host, one.port) for one in account.servers] == [
+        ("one.example.org", 587), ("2001:db8::2", 25), ("three.example.org", 25),
+    ]  # fmt: skip
+    made = translate(place, main + LOGIN, sasl_passwd="[one.example.org]:587 a:b\n[2001:db8::2]:25 a:c\nthree.example.org a:b\n")
+    assert [one.host for one in taken(made).servers] == ["one.example.org", "three.example.org"]
+    assert lost(made) == ["relayhost"]

@@ -1,10 +1,12 @@
 """ssmtp's configuration: what Debian's package writes, what its manual documents, and what people have in it."""
 
 import base64
+import subprocess
 
 import pytest
 
 from pysendmail.errors import ConfigError
+from tests.command.caller import LIMIT
 from tests.conftest import Installed
 from tests.foreign.place import Place, lost, remarks
 from tests.obedient import Obedient
@@ -144,3 +146,20 @@ def test_what_is_wrong_is_told_with_the_files_own_place_and_without_its_content(
     path.write_text("root=x\n")
     with pytest.raises(ConfigError, match="names no server"):
         place.account("ssmtp")
+
+
+def test_a_check_tells_what_differs_and_where_roots_mail_goes(
+    installed: Installed, place: Place, identities: dict[str, str]
+) -> None:
+    with Obedient(identities, tls="starttls") as server:
+        path = place.write(
+            "ssmtp/ssmtp.conf",
+            f"root=admin@example.net\nmailhub=127.0.0.1:{server.port}\nrewriteDomain=example.org\nUseSTARTTLS=YES\n"
+            f"TLS_CA_File={identities['ca']}\nFrobnicate=1\n",
+        )
+        command = [installed.sendmail.replace("sbin/sendmail", "bin/pysendmail"), "check", "-C", str(path)]
+        environ = {"HOME": "/nonexistent", "PATH": "/usr/bin:/bin"}
+        done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=LIMIT, check=False)
+    assert f"{path}:4: UseSTARTTLS: differs: tls on" in done.stdout, done
+    assert f"{path}:6: Frobnicate: lost: unknown word" in done.stdout
+    assert "mail to root goes to admin@example.net" in done.stdout

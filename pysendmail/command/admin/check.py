@@ -7,7 +7,7 @@ from pysendmail.command.admin.configured import choose
 from pysendmail.command.admin.findings import FAILED, NOTE, WARNING, Findings
 from pysendmail.command.console import show
 from pysendmail.command.identity import Caller, forbid_core_dumps, mail_domain
-from pysendmail.config.accounts import SYSTEM_FILE
+from pysendmail.config.accounts import is_system
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,10 +65,20 @@ def run(asked: "Namespace") -> int:
 
 def _look(findings: Findings, file: "File", account: "Account", reason: str, caller: Caller) -> None:
     findings.add("configuration", f"{file.place}: {reason}; {account.server_names()}")
-    for note in [*account.notes, *_unknown_callers(file)]:
+    for note in [*account.notes, *_differences(file), *_unknown_callers(file)]:
         findings.add("note", note, NOTE)
-    if caller.uid and file.place == SYSTEM_FILE:
+    if caller.uid and is_system(file.place):
         findings.add("note", "what only root or the daemon may read is not looked at; root sees all of it", NOTE)
+
+
+def _differences(file: "File") -> list[str]:
+    """Return what is not as another program has it, whose configuration is used."""
+    if not file.tool:
+        return []
+    from pysendmail.config.foreign.convert import convert
+    from pysendmail.config.foreign.translation import DIFFERS, LOST
+
+    return [str(one) for one in convert(file.tool, file.place).remarks if one.verdict in (DIFFERS, LOST)]
 
 
 def _unknown_callers(file: "File") -> list[str]:
@@ -95,7 +105,7 @@ def _secret(findings: Findings, account: "Account", caller: Caller) -> "Credenti
         found = credentials.find(account, home=caller.home or None, environ=environ, tty=not findings.silent)
     except errors.Failure as failure:
         failure.text += "; the login is not tried"
-        if caller.uid and account.place == SYSTEM_FILE:
+        if caller.uid and is_system(account.place):
             text = f"this user cannot reach it ({failure})"
             findings.add("password", text, WARNING, "run it as root, or as the daemon's user")
         else:
@@ -109,7 +119,7 @@ def _secret(findings: Findings, account: "Account", caller: Caller) -> "Credenti
 
 def _environ(account: "Account", caller: Caller) -> "Mapping[str, str]":
     """Return the environment; for root at the daemon's configuration with where systemd takes its secrets from."""
-    if caller.uid or account.place != SYSTEM_FILE or os.environ.get("CREDENTIALS_DIRECTORY"):
+    if caller.uid or not is_system(account.place) or os.environ.get("CREDENTIALS_DIRECTORY"):
         return os.environ
     names = ("pysendmail.password", f"pysendmail.{account.name}")
     there = [folder for folder in _STORES if any([os.path.exists(f"{folder}/{name}") for name in names])]

@@ -8,7 +8,7 @@ from pysendmail import errors
 from pysendmail.command.admin import wording
 from pysendmail.command.admin.findings import FAILED, NOTE, WARNING, Findings
 from pysendmail.command.identity import Caller, mail_domain
-from pysendmail.config.accounts import SYSTEM_FILE
+from pysendmail.config.accounts import is_system
 from pysendmail.config.reader import shown
 
 TYPE_CHECKING = False
@@ -59,7 +59,7 @@ def _aliases(findings: Findings, account: "Account") -> None:
     from pysendmail.config import aliases
     from pysendmail.config.accounts import alias_file
 
-    name = alias_file(account, account.place == SYSTEM_FILE)
+    name = alias_file(account, is_system(account.place))
     known: Aliases | None = None
     if name is not None:
         try:
@@ -77,11 +77,13 @@ def _aliases(findings: Findings, account: "Account") -> None:
 
 
 def _root(findings: Findings, account: "Account", known: "Aliases | None") -> None:
+    from pysendmail.command.compose import expander
     from pysendmail.message.address import Mailbox
 
+    expand = expander(account, known.expand if known is not None else None)
     try:
         domain = mail_domain(account)
-        targets = known.expand(Mailbox(b"root", b"", 0, 0)) if known is not None else None
+        targets = expand(Mailbox(b"root", b"", 0, 0)) if expand is not None else None
     except errors.Failure as failure:
         findings.fail("root", failure, WARNING)
         return
@@ -107,7 +109,7 @@ def _queue(findings: Findings, account: "Account", caller: Caller, config: str |
             findings.fail("queue", failure)
         return
     except errors.Failure as failure:
-        if caller.uid and account.place == SYSTEM_FILE:
+        if caller.uid and is_system(account.place):
             findings.add("queue", f"this user may not look at it ({failure})", NOTE)
         else:
             findings.fail("queue", failure)

@@ -45,7 +45,7 @@ def open_configured(config: str | None, account: str | None) -> "tuple[Store | N
 
 def _of_daemon(file: "File", caller: Caller) -> str | None:
     """Return the queue that the system's daemon, or the caller's agent, has left where the configuration names none."""
-    if file.place == accounts.SYSTEM_FILE:
+    if accounts.is_system(file.place):
         from pysendmail.daemon.ground import QUEUE
 
         return QUEUE if os.path.exists(QUEUE) else None

@@ -24,9 +24,9 @@ def convert(files: Files, made: Translation) -> None:
     words: dict[str, tuple[Line, str]] = {}
     for line in files.main_file().lines():
         _take(line, made, words)
-    host = _server(made, words)
-    macros = _macros(files, made)
     secrets = files.take("passwd.client")
+    host = _server(made, words, secrets)
+    macros = _macros(files, made)
     if secrets is not None and host:
         _login(secrets, made, host)
     _encryption(made, macros)
@@ -56,8 +56,8 @@ def _take(line: Line, made: Translation, words: dict[str, tuple[Line, str]]) -> 
         made.remark(line, word, IGNORED, "unknown word")
 
 
-def _server(made: Translation, words: dict[str, tuple[Line, str]]) -> str:
-    """Take the smarthost and return its name."""
+def _server(made: Translation, words: dict[str, tuple[Line, str]], secrets: Source | None) -> str:
+    """Take the smarthost, and others that get the same login, and return its name."""
     if "dc_eximconfig_configtype" in words:
         line, kind = words["dc_eximconfig_configtype"]
         if kind not in ("smarthost", "satellite"):
@@ -68,14 +68,30 @@ def _server(made: Translation, words: dict[str, tuple[Line, str]]) -> str:
         return ""
     line, value = words["dc_smarthost"]
     servers = [one for one in _items(value) if one]
-    for other in servers[1:]:
-        made.remark(line, "dc_smarthost", LOST, f"only the first server is used, not {other}")
     if not servers:
         return ""
     host, port = host_and_port(servers[0].partition("/")[0])
     made.take(line, "dc_smarthost", "host", host)
     made.default.set("port", port_number(port) or "25", line.place)
+    for server in servers[1:]:
+        other, port = host_and_port(server.partition("/")[0])
+        if secrets is not None and _value(secrets, host) and _value(secrets, other) != _value(secrets, host):
+            text = f"{other} is not tried when the first one fails, since its login differs"
+            made.remark(line, "dc_smarthost", LOST, text)
+        else:
+            made.add_server(line, "dc_smarthost", other, port_number(port) or "25")
     return host
+
+
+def _value(secrets: Source, host: str) -> str:
+    """Return login and password for a server, "" if there are none."""
+    for line in secrets.lines():
+        text = line.text.strip(" \t")
+        if text and text[0] != "#":
+            key, value = _key(text)
+            if _fits(key, host):
+                return value
+    return ""
 
 
 def _items(value: str) -> list[str]:

@@ -13,14 +13,14 @@ _CLEAR = "nullmailer would send the password in clear; only a configuration of o
 
 def convert(files: Files, made: Translation) -> None:
     """Read the files. Raises ConfigError."""
-    used = False
+    first: list[str] | None = None
     for line in files.main_file().lines():
         text = line.text.strip(" \t")
         if text and text[0] != "#":
-            if used:
-                made.remark(line, "(line)", LOST, "only the first server is used, this one is not tried when that fails")
+            if first is not None:
+                _another(line, text, first, made)
             elif _remote(line, text, made):
-                used = True
+                first = _options(split(line, text))
     domain = _domain(files, made)
     _name(files, made, domain)
     _sender(files, made)
@@ -48,6 +48,25 @@ def _remote(line: Line, text: str, made: Translation) -> bool:
         _option(line, name, value, made)
     _encryption(line, names, encrypted, draft, made)
     return True
+
+
+def _another(line: Line, text: str, first: list[str], made: Translation) -> None:
+    """Take a server that is tried after the first one; all servers of an account have one login and one kind of TLS."""
+    words = split(line, text)
+    if len(words) > 1 and words[1] != "smtp":
+        made.remark(line, "(line)", LOST, "only smtp is offered as the protocol")
+    elif _options(words) != first:
+        text = "this server is not tried when the first one fails, since its login or TLS differ"
+        made.remark(line, "(line)", LOST, text)
+    else:
+        ports = [word.rpartition("=")[2] for word in words[2:] if word.removeprefix("--").startswith("port=")]
+        implied = "465" if {"tls", "ssl"}.intersection(first) else "25"
+        made.add_server(line, "(line)", words[0].removeprefix("[").removesuffix("]"), ports[-1] if ports else implied)
+
+
+def _options(words: list[str]) -> list[str]:
+    """Return what two servers of one account must have in common: all but the port."""
+    return sorted([word.removeprefix("--") for word in words[2:] if not word.removeprefix("--").startswith("port=")])
 
 
 def _option(line: Line, name: str, value: str, made: Translation) -> None:

@@ -19,8 +19,6 @@ _LOST = {
     "recipient_bcc_maps": "nobody is added to the recipients", "content_filter": "there are no filters",
     "header_checks": "there are no filters", "body_checks": "there are no filters",
     "smtp_header_checks": "there are no filters", "masquerade_domains": "see from and maildomain",
-    "fallback_relay": "only one server is used",
-    "smtp_fallback_relay": "only one server is used",
 }  # fmt: skip
 _PREFIXES = (
     "smtpd_", "local_", "mailbox_", "virtual_", "milter_", "postscreen_", "lmtp_", "relay_", "tlsproxy_", "home_mailbox",
@@ -34,18 +32,18 @@ def convert(files: Files, made: Translation) -> None:
     params = Parameters(files, defaults)
     params.line("smtp_sasl_security_options")
     tables = Tables(files, params.get("smtp_sasl_password_maps") if params.yes("smtp_sasl_auth_enable") else "")
-    _server(params, made)
+    _server(params, tables, made)
     _names(files, params, made)
     _trust(params, made)
     _queue(params, made)
-    _login(params, tables, params.get("relayhost"), "", made, made.default)
+    _login(params, tables, (words(params.get("relayhost")) or [""])[0], "", made, made.default)
     _senders(files, params, tables, made)
     _aliases(files, params, made)
     _rewriting(files, params, made)
     _rest(params, made)
 
 
-def _server(params: Parameters, made: Translation) -> None:
+def _server(params: Parameters, tables: Tables, made: Translation) -> None:
     line = params.line("relayhost")
     hosts = words(params.get("relayhost"))
     if line is None or not hosts:
@@ -56,8 +54,21 @@ def _server(params: Parameters, made: Translation) -> None:
     else:
         made.take(line, "relayhost", "host", host, "this host itself, its MX records are not looked up")
     made.default.set("port", port_number(port) or "25", line.place)
-    for other in hosts[1:]:
-        made.remark(line, "relayhost", LOST, f"only the first server is used, not {other}")
+    fallback = params.line("smtp_fallback_relay")
+    login = _entry(tables, hosts[0])
+    for server in [*hosts[1:], *words(params.get("smtp_fallback_relay"))]:
+        other, port = host_and_port(server)
+        theirs, where = ("relayhost", line) if server in hosts or fallback is None else ("smtp_fallback_relay", fallback)
+        if login is not None and (_entry(tables, server) or Line("", "")).text != login.text:
+            made.remark(where, theirs, LOST, f"{other} is not tried when the first one fails, since its login differs")
+        else:
+            made.add_server(where, theirs, other, port_number(port) or "25")
+
+
+def _entry(tables: Tables, relay: str, *first: str) -> Line | None:
+    """Return the entry with the login for a server, as Postfix looks for it."""
+    host, port = host_and_port(relay)
+    return tables.find(*first, relay, host, f"[{host}]", f"[{host}]:{port}")
 
 
 def _names(files: Files, params: Parameters, made: Translation) -> None:
@@ -122,9 +133,8 @@ def _level(params: Parameters) -> str:
 
 def _login(params: Parameters, tables: Tables, relay: str, sender: str, made: Translation, draft: Draft) -> None:
     """Set user, password and TLS of an account for a sender, or for any."""
-    host = draft.get("host")
     by_sender = sender if params.yes("smtp_sender_dependent_authentication") else ""
-    entry = tables.find(by_sender, relay, host, f"[{host}]", f"[{host}]:{draft.get('port')}") if host else None
+    entry = _entry(tables, relay, by_sender) if draft.get("host") else None
     if entry is not None:
         line = entry if entry.place else params.lines["smtp_sasl_password_maps"]
         user, _, password = entry.text.partition(":")

@@ -92,6 +92,15 @@ class Translation:
         """Write a word that no line asks for, because the other program does so by itself."""
         (draft or self.default).set(word, value, self.place)
 
+    def add_server(self, line: "Line", theirs: str, host: str, port: str) -> None:
+        """Have the default account try another server where those before fail; each then has its port with it."""
+        default = self.default
+        before, place = default.words["host"]
+        if " " not in before and before.count(":") != 1 and before[:1] != "[":
+            before = with_port(before, default.get("port"))
+        default.words["host"] = f"{before} {with_port(host, port)}", place
+        self.remark(line, theirs, SAME, f"host {_printable(default.get('host'))}")
+
     def separate(self, name: str, leave: tuple[str, ...]) -> Draft:
         """Begin another account with all words of the default one but for those in `leave`."""
         draft = self.account(name, "")
@@ -142,6 +151,11 @@ class Translation:
         for login, (account, place) in self.users.items():
             yield f"caller {login}", place, "caller"
             yield f"use_account {account}", place, "use_account"
+
+
+def with_port(host: str, port: str) -> str:
+    """Write a server with its port."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def quoted(value: str) -> str:
