@@ -397,11 +397,19 @@ def system_file(path: str) -> str:
 
 
 def _callers_may_choose() -> bool:
-    """Tell whether the system's configuration lets any caller name a file; where it cannot be read, it does not."""
+    """Tell whether the system's configuration lets any caller name a file; where it cannot be read, it does not.
+
+    Nor does one of another program that is used instead.
+    """
     try:
         os.stat(SYSTEM_FILE)
     except (FileNotFoundError, NotADirectoryError):
-        return True
+        from pysendmail.config.foreign import found
+
+        try:
+            return found.find("", "") is None
+        except ConfigError:
+            return False
     except OSError:
         return False
     try:

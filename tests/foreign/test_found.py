@@ -7,7 +7,7 @@ import pytest
 
 from pysendmail.config import accounts, reader
 from pysendmail.config.foreign import found
-from pysendmail.errors import ConfigError, NoConfig
+from pysendmail.errors import ConfigError, NoConfig, NoPermission
 from tests.foreign.place import MAIN, Place
 
 GOOD = {"ssmtp": "mailhub=mail\n", "nullmailer": "mail\n", "dma": "SMARTHOST mail\n"}
@@ -104,3 +104,13 @@ def test_msmtps_group_may_read_the_systems_file(tmp_path: pathlib.Path) -> None:
     path.chmod(0o644)
     with pytest.raises(ConfigError, match="others can read"):
         reader.load(str(path), uid=os.getuid())
+
+
+def test_a_service_may_not_name_a_file_where_another_programs_is_the_systems(place: Place) -> None:
+    path = place.write("other", "host mail\n")
+    assert accounts.find_file(os.fsencode(path), home=None, xdg=None, uid=33) == str(path)
+    for tool in ("ssmtp", "dma"):
+        place.write(MAIN[tool], GOOD[tool])
+        with pytest.raises(NoPermission):
+            accounts.find_file(os.fsencode(path), home=None, xdg=None, uid=33)
+    assert accounts.find_file(os.fsencode(path), home=None, xdg=None, uid=1000) == str(path)

@@ -95,6 +95,19 @@ def test_no_secret_is_shown_unless_it_is_asked_for(installed: Installed, place: 
     assert f"\npassword {SECRET}\n" in done.stdout and SECRET not in done.stderr
 
 
+@pytest.mark.parametrize("tool", FILES)
+def test_every_line_has_its_account(installed: Installed, place: Place, tool: str) -> None:
+    fill(place, tool)
+    if tool == "dma":
+        main = place.root / "etc/dma/dma.conf"
+        main.write_text(main.read_text().replace("SECURETRANSFER\n", "") + "CERTFILE /x.pem\nMAILNAME /etc/nothing\n")
+    done = run_import(installed, place, "--from", tool)
+    for name in FILES[tool]:
+        path = place.root / name
+        for number, line in enumerate(path.read_text().split("\n"), 1):
+            assert not line or f"{path}:{number}: " in done.stderr, (path, number, line)
+
+
 def test_a_file_that_is_there_is_replaced_by_force_only(installed: Installed, place: Place) -> None:
     fill(place, "ssmtp")
     path = written(place, "ssmtp")

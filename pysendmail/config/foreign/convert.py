@@ -2,7 +2,7 @@
 
 from pysendmail.config import reader
 from pysendmail.config.foreign.source import Files
-from pysendmail.config.foreign.translation import Translation
+from pysendmail.config.foreign.translation import SAME, Translation
 from pysendmail.config.words import SECRETS
 from pysendmail.errors import ConfigError
 
@@ -24,7 +24,17 @@ def convert(tool: str, name: str, root: str = "") -> Translation:
 def _convert(tool: str, files: Files) -> Translation:
     translation = Translation(tool, reader.shown(files.main))
     _converter(tool)(files, translation)
+    _complete(files, translation)
     return translation
+
+
+def _complete(files: Files, translation: Translation) -> None:
+    """Account for lines of which nothing was said, since they only count together with others."""
+    told = {one.place for one in translation.remarks}
+    for source in files.read:
+        for line in source.lines():
+            if line.text.strip(" \t") and line.text[0] not in "# \t" and line.place not in told:
+                translation.remark(line, "(line)", SAME, "it counts together with others")
 
 
 def _converter(tool: str) -> "Callable[[Files, Translation], None]":
