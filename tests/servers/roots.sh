@@ -1,8 +1,9 @@
 #!/bin/sh
 # roots.sh - a Debian root of its own for each real server of the tests: as packages the servers conflict with each
-# other, and none of them may touch the machine's /usr/sbin/sendmail.
+# other, and none of them may touch the machine's /usr/sbin/sendmail. One more, "programs", holds the programs that send
+# mail: there the tests install our command.
 #
-#   roots.sh make [NAME...]          install the named servers, or all of them
+#   roots.sh make [NAME...]          install the named roots, or all of them
 #   roots.sh has NAME                exit 0 if NAME is installed
 #   roots.sh run NAME DIR COMMAND... run COMMAND in NAME's root until standard input ends; DIR is its /mnt
 #   roots.sh clean                   remove all roots
@@ -22,6 +23,10 @@ packages() {
     exim) echo exim4-daemon-light;;
     opensmtpd) echo opensmtpd openssl ca-certificates;;
     dovecot) echo dovecot-core dovecot-submissiond;;
+    programs)
+        echo cron at sudo mutt neomutt s-nail bsd-mailx mailutils nmh git-email php-cli libphp-phpmailer ruby-mail \
+            libemail-sender-perl libmime-lite-perl libmailtools-perl mime-construct node-nodemailer logwatch mdadm \
+            smartmontools swaks procmail maildrop vacation php-symfony-mailer python3 util-linux;;
     *) echo "roots.sh: no server is called $1" >&2; return 1;;
     esac
 }
@@ -69,6 +74,16 @@ in_root() {
         ${http_proxy:+http_proxy="$http_proxy"} ${https_proxy:+https_proxy="$https_proxy"} chroot "$@"
 }
 
+# Programs that send mail want a mailer. This package says that there is one; the tests put it there.
+promise_mailer() {
+    mkdir -p "$1/tmp/mailer/DEBIAN"
+    printf '%s\n' 'Package: promised-mailer' 'Version: 1' 'Architecture: all' 'Maintainer: nobody <nobody@localhost>' \
+        'Provides: mail-transport-agent, default-mta' 'Description: the mailer that the tests install' \
+        >"$1/tmp/mailer/DEBIAN/control"
+    in_root "$1" dpkg-deb --build /tmp/mailer /tmp/mailer.deb >/dev/null
+    in_root "$1" dpkg --install /tmp/mailer.deb >/dev/null
+}
+
 candidate() { in_root "$1" apt-cache policy "$2" | sed -n 's/^ *Candidate: *//p'; }
 
 # Debian 12's OpenSMTPD (6.8) fails in every TLS handshake with the OpenSSL 3 that it is built for; the backport does not.
@@ -104,11 +119,13 @@ make_root() {
     furnish "$root"
     forbid_services "$root"
     case $name in
+    programs) promise_mailer "$root";;
     postfix) echo 'postfix postfix/main_mailer_type select No configuration' | in_root "$root" debconf-set-selections;;
     esac
     # shellcheck disable=SC2086 # a list of packages
     install_packages "$root" $wanted >"$home/install.log" 2>&1 </dev/null ||
         { echo "roots.sh: $name: cannot install $wanted:" >&2; tail -5 "$home/install.log" >&2; return 1; }
+    in_root "$root" apt-get clean # what is kept here is copied for each run
     echo "$wanted" >"$home/installed"
     echo "roots.sh: $name: installed"
 }
@@ -117,10 +134,11 @@ make_root() {
 run() {
     name=$1; shared=$2; home=$base/$1; shift 2
     [ -e "$home/installed" ] || { echo "roots.sh: $name is not installed" >&2; exit 69; }
+    root=$home/root
     if [ -d "$home/tree" ]; then
-        root=$home/tree
+        mount -t tmpfs tmpfs "$root"
+        cp -a "$home/tree/." "$root/"
     else
-        root=$home/root
         mount -t tmpfs tmpfs "$home/work"   # a copy: the kernel takes no layer that lies inside another one
         cp -a "$home/upper" "$home/work/upper"
         overlay "$root" "$home/work" /
@@ -136,9 +154,9 @@ run() {
 verb=${1-}
 case $verb in
 make) enter "$@"; shift
-    for name in ${*:-postfix exim opensmtpd dovecot}; do make_root "$name"; done;;
+    for name in ${*:-postfix exim opensmtpd dovecot programs}; do make_root "$name"; done;;
 has) [ -e "$base/$2/installed" ] && [ "$(cat "$base/$2/installed")" = "$(packages "$2")" ];;
 run) enter "$@"; shift; run "$@";;
 clean) rm -rf "${base:?}";;
-*) sed -n '5,8s/^# *//p' "$0" >&2; exit 64;;
+*) sed -n '6,9s/^# *//p' "$0" >&2; exit 64;;
 esac
