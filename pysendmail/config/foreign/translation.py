@@ -78,14 +78,15 @@ class Translation:
 
         What mail does not depend on is left out if its value is none; else our reader says so.
         """
-        if word in _OPTIONAL:
-            try:
-                WORDS[word][1](value)
-            except Expected as expected:
+        ours = f"{word} (not shown)" if word in SECRETS else f"{word} {_printable(value)}"
+        try:
+            WORDS[word][1](value)
+        except Expected as expected:
+            if word in _OPTIONAL:
                 self.remark(line, theirs, LOST, f"{word}: expected {expected}")
                 return
+            ours = f"{word} (not shown)"  # it may be anything
         (draft or self.default).set(word, value, line.place)
-        ours = f"{word} (not shown)" if word in SECRETS else f"{word} {_printable(value)}"
         self.remark(line, theirs, DIFFERS if more else SAME, f"{ours}; {more}" if more else ours)
 
     def imply(self, word: str, value: str, draft: Draft | None = None) -> None:
