@@ -149,3 +149,23 @@ def test_who_connects_five_thousand_times_is_turned_away_and_others_are_served(s
     siege.until_empty()
     assert not siege.server.half
 
+
+
+def test_four_large_messages_at_once_take_little_memory(siege: Siege) -> None:
+    siege.server.capabilities = tuple(word for word in siege.server.capabilities if word[:4] != "SIZE")
+    siege.start()
+    codes: list[int] = []
+    threads = [
+        threading.Thread(target=lambda number=number: codes.append(siege.hand_in(f"large{number}", lines=2_200_000 if LONG else 400_000)))  # type: ignore[misc]
+        for number in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    most = 0
+    while any(thread.is_alive() for thread in threads) or siege.items():
+        most = max(most, siege.pss())
+        time.sleep(0.1)
+    show("four large messages", pss_kb=most, at_rest=siege.pss())
+    assert codes == [0] * 4
+    assert sorted(siege.server.arrived) == [f"large{number}" for number in range(4)] and not siege.server.half
+    assert most < 80 << 10

@@ -5,13 +5,13 @@ import time
 import pytest
 
 from tests.command.caller import until
-from tests.daemon.siege import LONG, Siege, Sink, show
+from tests.daemon.siege import WATCHED, Siege, Sink, show
 from tests.obedient import SILENCE
 from tests.scripted import Peer
 
 
 class Tired(Sink):
-    """Say 421 to the fourth message of each connection."""
+    """Say 421 to the fourth message of each connection, and take no other one over it."""
 
     def _talk(self, peer: Peer) -> None:
         peer.taken = 0  # type: ignore[attr-defined]
@@ -77,10 +77,10 @@ def test_nothing_is_lost_and_twice_is_only_what_was_never_answered(siege: Siege,
     with kind() as server:
         siege.server = server
         tls = {"tls": "opportunistic", "tls_certcheck": "off"} if kind is HalfTls else {}
-        siege.start(port=str(server.port), retry="1s 2s", timeout="5", **tls)
-        for number in range(12):
+        siege.start(port=str(server.port), retry="1s 2s", timeout="2", **tls)
+        for number in range(6):
             assert siege.hand_in(number) == 0
-        until(lambda: len(server.arrived) == 12)
+        until(lambda: len(server.arrived) == 6)
         siege.until_empty()
         twice = [number for number, count in server.arrived.items() if count > 1]
         show(kind.__name__, connections=server.connections, twice=len(twice))
@@ -110,8 +110,8 @@ def test_a_dead_smarthost_costs_no_time_and_holds_no_other_account_up(siege: Sie
             assert siege.hand_in(f"dead{number}", b"-a", b"dead") == 0
         assert siege.hand_in("alive") == 0
         until(lambda: siege.server.arrived["alive"] == 1)
-        time.sleep(1)
-        seconds = 10.0 if LONG else 3.0
+        time.sleep(0.3)
+        seconds = WATCHED
         used = siege.cpu_over(seconds)
         show(f"dead smarthost ({kind})", seconds=seconds, used=used, connections=dead.connections)
         assert used < seconds / 4
@@ -130,10 +130,10 @@ def test_an_idle_daemon_uses_next_to_nothing(siege: Siege) -> None:
     siege.start()
     assert siege.hand_in("one") == 0
     siege.until_empty()
-    time.sleep(1)
-    seconds = 10.0 if LONG else 3.0
+    time.sleep(0.3)
+    seconds = WATCHED
     used = siege.cpu_over(seconds)
     show("idle", seconds=seconds, used=used, pss_kb=siege.pss())
-    assert used < 0.1 * seconds
+    assert used < 0.2 * seconds
     assert siege.pss() < 45 << 10
 

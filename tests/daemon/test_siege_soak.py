@@ -14,8 +14,8 @@ from tests.command.piped import PipedSMTP
 from tests.daemon.door import answer
 from tests.daemon.siege import LONG, Callers, Siege, frames, show, text
 
-SECONDS = LONG or 8.0
-ROUND = 4.0 if not LONG else 30.0
+SECONDS = LONG or 6.0
+ROUND = 2.0 if not LONG else 30.0
 
 
 class Load:
