@@ -99,7 +99,7 @@ def _is_of(field: Field, full: bytes) -> bool:
     found = address.parse(list_text(field))
     if len(found.mailboxes) != 1 or found.errors or found.warnings:
         return False
-    return found.mailboxes[0].key == address.parse(full).mailboxes[0].key
+    return [found.mailboxes[0].key] == [one.key for one in address.parse(full).mailboxes]
 
 
 def _has_name(field: Field, found: "AddressList") -> bool:

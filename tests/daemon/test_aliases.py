@@ -1,14 +1,17 @@
 """The whole daemon with aliases and a strict provider: by frames, by -bs and by the listener."""
 
+import os
 import pathlib
+import pwd
 import smtplib
 import socket
+import tempfile
 from collections.abc import Iterator
 
 import pytest
 
 from tests.command.caller import LIMIT, until
-from tests.conftest import Installed
+from tests.conftest import Installed, skip
 from tests.daemon.whole import Whole
 from tests.strict import CALLS, CRON, OWN, SELECTIVE, Strict
 
@@ -94,3 +97,18 @@ def test_the_daemon_checks_and_lists_its_aliases(strict: Whole) -> None:
     done = strict.send("-bi")
     assert done.returncode == 78 and b"root -> bob -> root" in done.stderr and b"aliases:1: " in done.stderr
     assert "aliases:1: expected name" in strict.log.read_text()
+
+
+def test_a_list_in_a_home_folder_can_be_included_though_homes_are_closed_to_the_daemon(strict: Whole) -> None:
+    home = pwd.getpwuid(os.getuid()).pw_dir
+    if not os.access(home, os.W_OK):
+        skip("there is no home folder to write in")
+    with tempfile.TemporaryDirectory(prefix="pysendmail-tests-", dir=home) as folder:
+        os.chmod(folder, 0o755)
+        admins = pathlib.Path(folder) / "admins"
+        admins.write_text(f"{OWN}\n")
+        (strict.folder / "aliases").write_text(f"root: :include:{admins}\n")
+        strict.start()
+        done = strict.send("-odi", "root", message=CRON)
+        assert (done.returncode, done.stderr) == (0, b"")
+        assert strict.server.deliveries[0].recipients == [OWN]

@@ -198,3 +198,10 @@ def test_no_from_field_survives_alignment_with_another_address(pieces: list[str]
     assert len(authors) == 1
     parsed = email.message_from_bytes(authors[0].raw + b"\r\n", policy=email.policy.default)["From"]
     assert [one.addr_spec for one in parsed.addresses] == [OWN.decode()]
+
+
+@pytest.mark.parametrize("login", [b"a b", b"", b"\xc3\xa9", b'"', b"a@b", b"<>"])
+def test_a_login_of_any_kind_can_be_the_author(login: bytes) -> None:
+    for maildomain in (b"", b"example.org"):
+        found = submit(b"From: x@y.org\n\n", b"r@x.org", extract=False, login=login, maildomain=maildomain, set_from_header="on")
+        assert [field.name for field in found.fields].count(b"from") == 1
