@@ -84,7 +84,11 @@ def alive(path: str, name: str) -> bool:
 
 
 def left_over(path: str) -> list[str]:
-    """Return the names of all owners who have a file beside the queue."""
+    """Return the names of all owners who have a file beside the queue. Raises TempFail if its folder cannot be read."""
     folder, base = os.path.split(path)
     mark = base + _MARK
-    return [name[len(mark) :] for name in os.listdir(folder) if name.startswith(mark)]
+    try:
+        names = os.listdir(folder)
+    except OSError as error:
+        raise trouble.from_system(error, path, "the runners' locks cannot be listed") from error
+    return [name[len(mark) :] for name in names if name.startswith(mark)]

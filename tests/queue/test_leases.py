@@ -1,11 +1,12 @@
 """Who claims has a lease, and only who has the lease can report."""
 
+import pathlib
 from typing import Any
 
 import pytest
 
 from pysendmail import errors
-from pysendmail.queue import states
+from pysendmail.queue import leases, states
 from pysendmail.queue.store import LeaseLost, Store
 from pysendmail.queue.values import HORIZON, Notice, QueuedRecipient, Result, Select
 from tests.queue.stores import NOW, Clock, claim, claimed, contents, entry, results
@@ -372,3 +373,8 @@ def test_a_store_that_closes_gives_everything_back(store: Store) -> None:
     store.close()
     assert [one.state for item in again.listing() for one in item.recipients] == ["queued"]
     again.close()
+
+
+def test_a_folder_that_is_gone_is_trouble_of_the_queue_and_no_bug(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(errors.TempFail, match="locks cannot be listed"):
+        leases.left_over(str(tmp_path / "gone" / "queue.db"))
