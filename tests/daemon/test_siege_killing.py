@@ -13,7 +13,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.command.caller import LIMIT, until
-from tests.daemon.siege import LONG, Callers, Siege, show
+from tests.daemon.door import answer
+from tests.daemon.siege import LONG, Callers, Siege, frames, show
 
 ENOUGH = 2500 if LONG else 120  # messages
 KILLS = 25 if LONG else 4
@@ -129,3 +130,23 @@ def test_the_whole_daemon_killed_under_load_and_started_by_its_socket_loses_noth
             kills += 1
             until(lambda before=before: managed.parent != before)
     account_for(managed, callers, kills)
+
+
+def test_a_message_that_is_half_handed_over_when_all_others_are_killed_is_answered_and_kept(siege: Siege) -> None:
+    process = siege.start()
+    accept, deliver = siege.role("accept"), siege.role("deliver")
+    data = frames("half")
+    with siege.call() as line:
+        line.sendall(data[:-20])
+        assert siege.hand_in("before") == 0  # what came before has been read by now
+        until(lambda: siege.server.arrived["before"] == 1)
+        for pid in (deliver, process.pid):
+            os.kill(pid, signal.SIGKILL)
+        process.wait(LIMIT)
+        line.sendall(data[-20:])
+        line.settimeout(20)
+        assert answer(line) == (0, b"")
+    until(lambda: not os.path.exists(f"/proc/{accept}"))
+    siege.start()
+    siege.until_empty()
+    assert siege.server.arrived["half"] == 1
