@@ -4,6 +4,7 @@
 # make uninstall  the same variables
 # make bench      instruction counts of the installed command
 # make dist       source archive and wheel, in dist/
+# make deb        packages for Debian, in dist/; needs debhelper, dh-python and dpkg-dev
 
 PREFIX = /usr/local
 DESTDIR =
@@ -13,7 +14,7 @@ PYTEST_ARGS =
 
 READY = $(VENV)/.ready
 
-.PHONY: help demo test lint types man-lint pytest bench install uninstall dist clean
+.PHONY: help demo test lint types man-lint pytest bench install uninstall dist deb clean
 
 help:
 	@sed -n 's/^# //;/^$$/q;p' Makefile
@@ -59,6 +60,14 @@ bench: $(READY)
 dist: $(READY)
 	"$(VENV)/bin/python" -m pip install --quiet --disable-pip-version-check build
 	"$(VENV)/bin/python" -m build --outdir dist .
+
+# In a copy: what debhelper leaves behind, and the archive of the sources, are not to lie about here.
+deb:
+	rm -rf build/deb && mkdir -p build/deb/pysendmail dist
+	cp -a CHANGES LICENSE Makefile README.md completions debian install.py man pysendmail systemd build/deb/pysendmail/
+	find build/deb -name __pycache__ -type d -prune -exec rm -rf {} +
+	cd build/deb/pysendmail && dpkg-buildpackage --no-sign
+	cp build/deb/pysendmail*.* dist/
 
 clean:
 	rm -rf "$(VENV)" build dist pysendmail.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

@@ -101,6 +101,15 @@ def units() -> dict[str, str]:
     return found
 
 
+def completions() -> dict[str, str]:
+    """Give what the shells know of the commands: the path below the prefix of each file, and its text."""
+    if SOURCE not in sys.path:
+        sys.path.insert(0, SOURCE)
+    from completions.shells import files
+
+    return files()
+
+
 def make_folder(path: str) -> None:
     """Make a folder and those above it; the ones that were there keep their modes."""
     if not os.path.isdir(path):
@@ -170,6 +179,8 @@ def install(place: Place, python: str) -> None:
     for source, target in units().items():
         with open(os.path.join(SOURCE, source), "rb") as file:
             put(place.now(target), file.read().replace(b"@prefix@", unit_text(place.prefix)), 0o644)
+    for path, text in completions().items():
+        put(place.now(path), text.encode(), 0o644)
     for path, module in PROGRAMS.items():
         text = LAUNCHER.format(python=python, modules=ascii(place.later(MODULES)), module=module)
         put(place.now(path), os.fsencode(text), 0o755)
@@ -201,7 +212,7 @@ def uninstall(place: Place) -> None:
     """Remove what `install` puts in place, the command last; folders that others may use stay."""
     if is_ours(place.now("sbin/sendmail")):
         links = [path for path, target in LINKS.items() if points_to(place.now(path), target)]
-        for path in [*links, *[manual_path(name) for name in manuals()], *units().values()]:
+        for path in [*links, *[manual_path(name) for name in manuals()], *units().values(), *completions()]:
             remove(place.now(path))
     if os.path.isdir(place.now(MODULES)):
         shutil.rmtree(place.now(MODULES))

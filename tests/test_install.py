@@ -150,7 +150,7 @@ def test_installing_needs_only_make_and_python_and_the_sources(tmp_path: pathlib
     for name in ("Makefile", "install.py"):
         shutil.copy(ROOT / name, tree)
     shutil.copytree(ROOT / "pysendmail", tree / "pysendmail", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("man", "systemd"):
+    for name in ("completions", "man", "systemd"):
         shutil.copytree(ROOT / name, tree / name)
     for tool in ("make", "sh"):
         (tools / tool).symlink_to(str(shutil.which(tool)))

@@ -27,6 +27,12 @@ packages() {
         echo cron at sudo mutt neomutt s-nail bsd-mailx mailutils nmh git-email php-cli libphp-phpmailer ruby-mail \
             libemail-sender-perl libmime-lite-perl libmailtools-perl mime-construct node-nodemailer logwatch mdadm \
             smartmontools swaks procmail maildrop vacation php-symfony-mailer python3 util-linux;;
+    # what pysendmail-mta takes the place of; without any of them, cron alone
+    msmtp) echo msmtp-mta;;
+    nullmailer) echo nullmailer;;
+    dma) echo dma;;
+    ssmtp) echo ssmtp;;
+    plain) echo cron;;
     *) echo "roots.sh: no server is called $1" >&2; return 1;;
     esac
 }
@@ -154,7 +160,7 @@ run() {
 verb=${1-}
 case $verb in
 make) enter "$@"; shift
-    for name in ${*:-postfix exim opensmtpd dovecot programs}; do make_root "$name"; done;;
+    for name in ${*:-postfix exim opensmtpd dovecot programs msmtp nullmailer dma ssmtp plain}; do make_root "$name"; done;;
 has) [ -e "$base/$2/installed" ] && [ "$(cat "$base/$2/installed")" = "$(packages "$2")" ];;
 run) enter "$@"; shift; run "$@";;
 clean) rm -rf "${base:?}";;

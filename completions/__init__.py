@@ -1,0 +1,1 @@
+"""What the shells know of the commands."""
