@@ -20,6 +20,7 @@ WORDS = "port {port}\nhost 127.0.0.1\ntls off\nmaildomain example.org\naliases /
 START = """\
 cp -a /mnt/image/usr/. /usr/
 cp /mnt/aliases /mnt/mailname /etc/
+echo "127.0.0.1 localhost $(uname -n)" >>/etc/hosts # sudo tells root about a machine whose name nobody knows
 mkdir -p /etc/pysendmail
 cp /mnt/pysendmail.conf /etc/pysendmail/
 useradd --create-home --uid 7101 --user-group --comment 'Alice Liddell,,,' --shell /bin/sh alice

@@ -77,9 +77,13 @@ def _digest(content: object) -> str:
 def _text(message: email.message.EmailMessage) -> bytes:
     """Give the text with LF for a line end, and without the blank lines at its end.
 
-    Ruby's library writes each line end of a text in quoted-printable twice, the first time as =0D.
+    Ruby's library writes each line end of a text in quoted-printable twice, the first time as =0D. Where lines may
+    flow (RFC 3676), a blank stands before those that begin with white space.
     """
     part = message.get_body(("plain",))
     content = None if part is None else part.get_payload(decode=True)
-    assert isinstance(content, bytes), message
-    return content.replace(b"\r\r\n", b"\n").replace(b"\r\n", b"\n").rstrip()
+    assert part is not None and isinstance(content, bytes), message
+    text = content.replace(b"\r\r\n", b"\n").replace(b"\r\n", b"\n").rstrip()
+    if part.get_param("format") == "flowed":
+        text = b"\n".join([line.removeprefix(b" ") for line in text.split(b"\n")])
+    return text

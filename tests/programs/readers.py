@@ -4,6 +4,49 @@ from tests.programs.letters import Program
 
 ALL = ("CC HIDDEN TO",)
 
+# Alpine has to be seen by somebody: it shows the text, is told to send it, and ends.
+ALPINE = """import os, pathlib, pty, signal
+words = os.environ
+pathlib.Path("settings").write_text("user-domain=example.net\\nfeature-list=quell-folder-internal-msg\\n"
+    f'default-fcc=""\\ncustomized-hdrs=Subject: {words["SUBJECT"]},Cc: {words["CC"]},Bcc: {words["HIDDEN"]}\\n')
+pid, screen = pty.fork()
+if pid == 0:
+    words["TERM"] = "xterm"
+    os.dup2(os.open("text", os.O_RDONLY), 0)
+    os.execvp("alpine", ["alpine", "-p", "settings", "-x", "settings", "-attach", "blob", words["TO"]])
+signal.alarm(50)
+
+def answer(question, keys):
+    seen = b""
+    while question not in seen:
+        seen += os.read(screen, 65536)
+    os.write(screen, keys)
+
+answer(b"last line", b"\\x18")
+answer(b"Send message", b"y")
+try:
+    answer(b"the end of Alpine, which closes its screen", b"")
+except OSError:
+    raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"""
+
+# Any word that the command says on success is an error to Emacs.
+EMACS = """cat >letter.el <<'EOF'
+(setq mail-interactive t message-interactive t user-full-name "Alice" user-mail-address "alice@example.net"
+      mail-specify-envelope-from t message-send-mail-function #'message-send-mail-with-sendmail)
+(require 'message)
+(with-temp-buffer
+  (message-mode)
+  (insert "To: " (getenv "TO") "\\nCc: " (getenv "CC") "\\nBcc: " (getenv "HIDDEN") "\\nSubject: " (getenv "SUBJECT")
+          "\\nFrom: alice@example.net\\n" mail-header-separator "\\n")
+  (insert-file-contents "text")
+  (goto-char (point-max))
+  (mml-attach-file (expand-file-name "blob") "application/octet-stream" nil "attachment")
+  (message-send))
+EOF
+emacs --batch --quick --load letter.el
+"""
+
 READERS = [
     Program(
         "mutt",
@@ -47,6 +90,8 @@ READERS = [
         copies=ALL,
         attached=True,
     ),
+    Program("alpine by SMTP", ALPINE, "python3 -", sender="alice@example.net", copies=ALL, attached=True),
+    Program("Emacs", EMACS, sender="alice@example.net", copies=ALL, attached=True),
     Program(
         "nmh",
         """echo 'Path: Mail' >"$HOME/.mh_profile"; mkdir -p "$HOME/Mail"

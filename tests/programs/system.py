@@ -12,6 +12,23 @@ SYSTEM = [
         subject="Cron <root@",
     ),
     Program(
+        "cron for a user",
+        """printf 'MAILTO=%s,%s\\n@reboot cat %s/text\\n' "$TO" "$CC" "$PWD" | su alice -c 'crontab -'
+        printf 'MAILTO=""\\n' | crontab -u root -; [ ! -e /var/run/crond.pid ] || kill "$(cat /var/run/crond.pid)"
+        rm -f /var/run/crond.reboot; until cron; do sleep 0.1; done""",
+        user="root",
+        copies=("CC TO",),
+        subject="Cron <alice@",
+    ),
+    Program(
+        "anacron",
+        """printf 'MAILTO=%s\\n1 0 job cat %s/text\\n' "$TO" "$PWD" >jobs; mkdir spool
+        anacron -f -n -t "$PWD/jobs" -S "$PWD/spool" """,
+        user="root",
+        sender="root@example.org",
+        subject="Anacron job 'job'",
+    ),
+    Program(
         "at",
         """atd -l 100; echo "cat $PWD/text" | su alice -c 'at now'""",
         user="root",

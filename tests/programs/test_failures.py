@@ -22,6 +22,7 @@ TOLD = {
     "bsd-mailx": (1, 1),
     "GNU mail": (1, 1),
     "nmh by SMTP": (1, 1),
+    "Emacs": (255, 255),
     "git send-email": (75, 67),
     "swaks": (26, 26),
     "mime-construct": (75, 67),
@@ -39,7 +40,7 @@ TOLD = {
     "maildrop": (75, 67),
     "formail": (75, 67),
 }
-# Programs that do not look at the command's status.
+# Programs that do not look at the command's status, and do not ask for it either (-odi, as anacron does).
 DEAF = ["Ruby mail", "nmh", "vacation", "procmail", "logwatch", "mdadm", "cron", "sudo"]
 
 

@@ -53,4 +53,4 @@ def test_what_a_program_sends_arrives(machine: Machine, program: Program) -> Non
 
 def test_nothing_arrived_that_no_program_sent(machine: Machine) -> None:
     known = {address for program in PROGRAMS for copy in program.recipients() for address in copy}
-    assert [each.recipients for each in machine.server.deliveries if not known.issuperset(each.recipients)] == []
+    assert [each.data for each in machine.server.deliveries if not known.issuperset(each.recipients)] == []

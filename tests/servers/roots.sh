@@ -25,8 +25,9 @@ packages() {
     dovecot) echo dovecot-core dovecot-submissiond;;
     programs)
         echo cron at sudo mutt neomutt s-nail bsd-mailx mailutils nmh git-email php-cli libphp-phpmailer ruby-mail \
-            libemail-sender-perl libmime-lite-perl libmailtools-perl mime-construct node-nodemailer logwatch mdadm \
-            smartmontools swaks procmail maildrop vacation php-symfony-mailer python3 util-linux;;
+            libemail-sender-perl libmime-lite-perl libmailtools-perl mime-construct node-nodemailer nodejs logwatch \
+            mdadm smartmontools swaks procmail maildrop vacation php-symfony-mailer alpine anacron \
+            emacs-nox python3 util-linux;;
     # what pysendmail-mta takes the place of; without any of them, cron alone
     msmtp) echo msmtp-mta;;
     nullmailer) echo nullmailer;;
@@ -52,7 +53,7 @@ overlay() {
 
 furnish() {
     mount -t proc proc "$1/proc"
-    mount --bind /dev "$1/dev"
+    mount --rbind /dev "$1/dev"
     mount -t tmpfs -o mode=1777 tmpfs "$1/tmp"
 }
 
