@@ -1,6 +1,6 @@
 # Runs in a root that has another mail program, or none: installs the packages, sends, upgrades, removes, purges.
 # What happened is written to /mnt/told, as "what: exit code"; test_life.py starts it, with bash.
-# With the argument `whole` they are upgraded and removed in between.
+# With the argument `whole` they are upgraded and removed in between; with `smoke` their own test runs, too.
 cd /
 exec >/mnt/output 2>&1 </dev/null
 PS4='+ $SECONDS '
@@ -63,6 +63,11 @@ sed -i "s/^port .*/port @PORT@/" /etc/pysendmail/pysendmail.conf
 try again install /mnt/new/*.deb
 fi
 /etc/init.d/pysendmail stop
+if [ "$1" = smoke ]; then
+    rm /etc/pysendmail/pysendmail.conf
+    try smoke python3 /mnt/smoke
+    /etc/init.d/pysendmail stop
+fi
 dpkg --purge pysendmail-mta pysendmail >/mnt/purged 2>&1; told purge $?
 files >/mnt/after
 try user-gone sh -c '! getent passwd pysendmail'

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.conftest import skip
+from tests.conftest import ROOT, skip
 from tests.packages.satellites import PASSWORD, SATELLITES, USER
 from tests.servers import ROOTS, missing
 from tests.smarthost import Authority, Smarthost, make_authority
@@ -18,6 +18,7 @@ pytestmark = pytest.mark.servers
 LIFE = pathlib.Path(__file__).with_name("life.sh")
 LIMIT = 400
 WHOLE = ("plain",)
+SMOKE = "nullmailer"
 
 
 class Life:
@@ -72,7 +73,7 @@ def lives(
         servers[name].start()
         folder = tmp_path_factory.mktemp(name)
         furnish(folder, name, servers[name].port, authority.ca, packages, upgrades)
-        what = "whole" if name in WHOLE else "short"
+        what = "whole" if name in WHOLE else "smoke" if name == SMOKE else "short"
         command = f"bash /mnt/life.sh {what}; echo >/mnt/ended"
         process = subprocess.Popen(["sh", str(ROOTS), "run", name, str(folder), "sh", "-c", command], stdin=subprocess.PIPE)
         running[name] = folder, process
@@ -96,6 +97,7 @@ def furnish(
     """Put what the root needs into the folder that it sees as /mnt."""
     folder.chmod(0o755)
     shutil.copy(ca, folder / "ca.pem")
+    shutil.copy(ROOT / "debian" / "tests" / "smoke", folder)
     for target, debs in (("old", packages), ("new", upgrades)):
         (folder / target).mkdir()
         for deb in debs.glob("*.deb"):
@@ -149,6 +151,14 @@ def test_an_upgrade_goes_on_sending(whole: Life) -> None:
     for what in ("upgrade", "restart", "after-upgrade", "after-arrives"):
         assert whole.told[what] == "0", (what, whole.told, whole.read("output")[-9000:])
     assert "after the upgrade" in whole.subjects()
+
+
+def test_the_packages_own_test_passes(lives: dict[str, Life]) -> None:
+    lacking = missing(SMOKE)
+    if lacking:
+        skip(lacking)
+    life = lives[SMOKE].ended()
+    assert life.told["smoke"] == "0", life.read("output")[-4000:]
 
 
 def test_undelivered_mail_is_kept_by_remove_which_says_so(whole: Life) -> None:
