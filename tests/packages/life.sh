@@ -64,6 +64,10 @@ try again install /mnt/new/*.deb
 fi
 /etc/init.d/pysendmail stop
 if [ "$1" = smoke ]; then
+    echo host >/etc/pysendmail/pysendmail.conf
+    before=$SECONDS
+    try wrong /etc/init.d/pysendmail start
+    told wrong-took $((SECONDS - before))
     rm /etc/pysendmail/pysendmail.conf
     try smoke python3 /mnt/smoke
     /etc/init.d/pysendmail stop

@@ -158,6 +158,7 @@ def test_the_packages_own_test_passes(lives: dict[str, Life]) -> None:
     if lacking:
         skip(lacking)
     life = lives[SMOKE].ended()
+    assert life.told["wrong"] == "1" and int(life.told["wrong-took"]) < 25, "a wrong configuration is told at once"
     assert life.told["smoke"] == "0", life.read("output")[-4000:]
 
 
