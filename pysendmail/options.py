@@ -35,8 +35,8 @@ class Options:
 
     __slots__ = (
         "account", "body", "config", "delivery", "envid", "errors", "extract", "foreground", "full_name", "hops",
-        "ignore_dots", "ignored", "interval", "mode", "notify", "read_envelope_from", "recipients", "ret", "run_queue",
-        "selections", "sender", "tag", "verbose",
+        "ignore_dots", "ignored", "interval", "mail_back", "mode", "notify", "read_envelope_from", "recipients", "ret",
+        "run_queue", "selections", "sender", "tag", "verbose",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -48,6 +48,7 @@ class Options:
         self.ignore_dots = False
         self.delivery: str | None = None  # "i" now, "b" in the background, "q" queue only
         self.errors = "m"  # "m" mail, "p" print, "q" exit code only, "w" as "m", "e" mail and exit 0
+        self.mail_back = False  # mail was asked for in so many words, as callers do who ignore the exit code
         self.body: bytes | None = None
         self.notify: bytes | None = None
         self.ret: bytes | None = None
@@ -313,6 +314,7 @@ def _set_errors(options: Options, value: bytes, shown: str) -> None:
     how = value[:1].lower()
     if how and how in b"mpqwe":
         options.errors = how.decode()
+        options.mail_back = how in b"mwe"
     else:
         _note(options, b"-e")
 

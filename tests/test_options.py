@@ -25,7 +25,7 @@ def test_without_options_every_argument_is_a_recipient_as_it_came() -> None:
     defaults = {slot: getattr(options, slot) for slot in Options.__slots__ if slot != "recipients"}
     assert {slot: value for slot, value in defaults.items() if value} == {"mode": "deliver", "errors": "m"}
     assert [slot for slot in defaults if defaults[slot] is False] == [
-        "extract", "foreground", "ignore_dots", "read_envelope_from", "run_queue", "verbose",
+        "extract", "foreground", "ignore_dots", "mail_back", "read_envelope_from", "run_queue", "verbose",
     ]  # fmt: skip
 
 

@@ -116,22 +116,26 @@ def commit(store: "Store", submitted: Submitted) -> None:
     store.add(submitted.entry())
 
 
-def keep_rest(store: "Store", submitted: Submitted, report: "Report", settings: Settings, now: float) -> bool:
+def keep_rest(
+    store: "Store", submitted: Submitted, report: "Report", settings: Settings, now: float, mail_back: bool = False
+) -> bool:
     """Queue the recipients whom a first attempt has left, and with them the report on those who were refused.
 
-    Returns False, and queues nothing, if no recipient is left: then the exit code tells all.
+    Returns False, and queues nothing, if no recipient is left: then the exit code tells all. With `mail_back` those who
+    were refused are told of by mail all the same, if all of them can be.
     """
     from pysendmail.queue import bounce
 
     message = submitted.message()
     verdicts = _verdicts(message, submitted, report, settings, now)
     left = [v for v in verdicts if v.result.state not in (SENT, FAILED)]
-    if not left:
+    refused = [v for v in verdicts if v.result.state == FAILED]
+    if not left and not (mail_back and refused and message.sender and all([v.report for v in refused])):
         return False
     stored = Stored(submitted.header, submitted.parcel.body)
-    refused = [v for v in verdicts if v.result.state == FAILED]
     reports = bounce.notices(message, refused, lambda: stored, settings, now)
-    store.add_many([submitted.entry([_queued(v) for v in left]), *(notice.entry for notice in reports)])
+    rest = [submitted.entry([_queued(v) for v in left])] if left else []
+    store.add_many([*rest, *(notice.entry for notice in reports)])
     return True
 
 

@@ -217,10 +217,11 @@ class Submission:
         self.note("cleanup", "queued")
 
     def _keep_rest(self, parcel: "Parcel", report: "Report") -> bool:
-        """Queue whom the first attempt has left; tell whether there was anybody, and room for him."""
+        """Queue whom the first attempt has left, and reports; tell whether there was anything, and room for it."""
         from pysendmail.smtp.outcome import FAILED, SENT
 
-        if all(outcome.state in (SENT, FAILED) for outcome in report.outcomes):
+        mail_back = self._options.mail_back
+        if all(outcome.state == SENT or (outcome.state == FAILED and not mail_back) for outcome in report.outcomes):
             return False
         from pysendmail.command import queueing
 
@@ -228,7 +229,7 @@ class Submission:
         try:
             settings = queueing.settings_of(self._account, mail_domain(self._account))
             self._store = queueing.open_queue(self._account)
-            return queueing.keep_rest(self._store, self._submitted(parcel), report, settings, time())
+            return queueing.keep_rest(self._store, self._submitted(parcel), report, settings, time(), mail_back)
         except errors.Failure as failure:  # the first attempt tells more: who was served, and why the others were not
             self.log_failure(failure)
             if self._options.errors != "q":

@@ -13,6 +13,7 @@ from pysendmail.command.queueing import settings_of
 from pysendmail.config import accounts
 from pysendmail.log import printable
 from pysendmail.queue import awaited, states
+from pysendmail.queue.verdict import failure_report
 from pysendmail.smtp.outcome import FAILED, SENT, Outcome
 
 TYPE_CHECKING = False
@@ -108,8 +109,8 @@ class Waiting:
                 return
             code = found.code
             options = client.options
-            if options is not None and options.errors == "e":
-                code = 0  # then it is told by mail
+            if code and options is not None and options.mail_back and self._can_be_mailed(qid):
+                code = 0
             if not awaited.settle(self._hall.store, qid, self._settings, time(), told=bool(code)):
                 return  # it has changed meanwhile
             if found.failed and not code:
@@ -120,6 +121,14 @@ class Waiting:
         self._forget(qid)
         shown = self._journey(qid) if options is not None and options.verbose else ""
         client.answer(code, shown + (self._text(client, found) if code else ""))
+
+    def _can_be_mailed(self, qid: str) -> bool:
+        """Tell whether the sender can be told by mail of all who were refused."""
+        item = self._hall.store.get(qid)
+        if item is None or not item.message.sender:
+            return False
+        failed = [one for one in item.recipients if one.state == states.FAILED]
+        return bool(failed) and all([failure_report(item.message, one) for one in failed])
 
     def _text(self, client: "Client | Peer", found: awaited.Answer) -> str:
         """Return the lines for standard error."""

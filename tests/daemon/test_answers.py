@@ -99,13 +99,27 @@ def test_a_smarthost_that_is_down_keeps_nobody_waiting(whole: Whole) -> None:
     assert whole.server.connections == before and len(whole.waiting()) == 4
 
 
-@pytest.mark.parametrize(("option", "code", "quiet"), [("-oee", 0, True), ("-oeq", 67, True), ("-oem", 67, False)])
-def test_how_errors_are_told_is_as_it_was_asked_for(whole: Whole, option: str, code: int, quiet: bool) -> None:
+@pytest.mark.parametrize(("options", "code", "quiet"), [("", 67, False), ("-oeq", 67, True), ("-oep", 67, False)])
+def test_by_the_exit_code_unless_mail_is_asked_for(whole: Whole, options: str, code: int, quiet: bool) -> None:
+    whole.server.answers[f"RCPT TO:<{BOB}"] = "550 5.1.1 no such mailbox"
+    done = whole.send("-odi", *options.split(), BOB)
+    assert (done.returncode, done.stderr == b"") == (code, quiet)
+    assert whole.items() == []
+
+
+@pytest.mark.parametrize("option", ["-oee", "-oem", "-oew", "-em"])
+def test_who_asks_for_mail_gets_it_and_no_exit_code(whole: Whole, option: str) -> None:
     whole.server.answers[f"RCPT TO:<{BOB}"] = "550 5.1.1 no such mailbox"
     done = whole.send("-odi", option, BOB)
-    assert (done.returncode, done.stderr == b"") == (code, quiet)
-    if option == "-oee":  # nothing is told by the exit code, so it has to be told by mail
-        until(lambda: any(one.sender == "" for one in whole.server.deliveries))
+    assert (done.returncode, done.stderr) == (0, b"")
+    until(lambda: any(one.sender == "" and one.recipients == [SENDER] for one in whole.server.deliveries))
+
+
+@pytest.mark.parametrize("more", [["-f", "<>"], ["-N", "never"]])
+def test_who_cannot_be_told_by_mail_is_told_by_the_exit_code(whole: Whole, more: list[str]) -> None:
+    whole.server.answers[f"RCPT TO:<{BOB}"] = "550 5.1.1 no such mailbox"
+    assert whole.send("-odi", "-oem", *more, BOB).returncode == 67
+    assert whole.items() == []
 
 
 def test_a_caller_who_goes_away_has_his_sender_told_by_mail(whole: Whole) -> None:

@@ -168,3 +168,19 @@ def test_dsn_wishes_survive_in_the_queue(caller: Keeper) -> None:
     [delivery] = caller.server.deliveries
     assert "RET=HDRS" in delivery.sender_words and "ENVID=env+2B1" in delivery.sender_words
     assert any(word.startswith("NOTIFY=SUCCESS,DELAY") for word in delivery.recipient_words[0])
+
+
+@pytest.mark.parametrize("option", ["-oem", "-oew", "-oee"])
+def test_who_asks_for_mail_has_a_refusal_queued_as_a_report(caller: Keeper, option: str) -> None:
+    caller.server.answers["RCPT"] = "550 5.1.1 no such mailbox"
+    caller.submit("-odi", option, BOB)
+    assert caller.waiting() == [(SENDER, "queued")]
+    [item] = caller.items()
+    assert item.message.bounce and b"no such mailbox" in caller.texts()[item.message.qid]
+
+
+@pytest.mark.parametrize("more", [["-f", "<>"], ["-N", "never"]])
+def test_who_cannot_be_told_by_mail_is_told_by_the_exit_code(caller: Keeper, more: list[str]) -> None:
+    caller.server.answers["RCPT"] = "550 5.1.1 no such mailbox"
+    assert "no such mailbox" in caller.refuse(67, "-odi", "-oem", *more, BOB)
+    assert caller.waiting() == []
