@@ -104,12 +104,15 @@ class Committer:
         if not jobs:
             return
         failure = self._add(jobs)
+        before = self.messages
         for job in jobs:
             its = failure if len(jobs) == 1 or failure is None else self._add([job])
             if its is None:
                 self.messages += 1
                 self.octets += job.size
             job.done(its)
+        if self.messages > before:
+            self._committed()  # after the callers, whose answers must not compete with the delivery for the processor
 
     def _add(self, jobs: list[Job]) -> "errors.Failure | None":
         try:
@@ -120,5 +123,4 @@ class Committer:
             from pysendmail.queue.round import internal
 
             return internal(error)
-        self._committed()
         return None
