@@ -3,14 +3,13 @@
 import os
 import pathlib
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
 
 import pytest
 
 from tests.command.caller import Caller
-from tests.conftest import Installed, base_python, make_install, skip
+from tests.conftest import Installed, everybodys_python, make_install, skip
 from tests.delivery import certificates
 from tests.obedient import Obedient
 
@@ -34,24 +33,11 @@ def public() -> Iterator[Installed]:
     folder = tempfile.mkdtemp(prefix="pysendmail-tests-")
     os.chmod(folder, 0o755)
     try:
-        python = _everybodys_python()
+        python = everybodys_python()
         make_install(folder, python=python)
         yield Installed(pathlib.Path(folder), python)
     finally:
         shutil.rmtree(folder)
-
-
-def _everybodys_python() -> str:
-    """Name an interpreter that is not hidden in somebody's home."""
-    check = "import sys; sys.exit(sys.version_info < (3, 11))"
-    for python in (base_python(), "/usr/bin/python3"):
-        try:
-            if not subprocess.run([python, "-IS", "-c", check], user=65534, check=False).returncode:
-                return python
-        except OSError:
-            continue  # not there, or not for others
-    skip("there is no Python 3.11 that every user may run")
-    return ""
 
 
 @pytest.fixture

@@ -70,6 +70,7 @@ class Running:
             "syslog": "off",
             "run_as": "root" if os.getuid() == 0 else "",
         }
+        self.python = sys.executable
         self.process: subprocess.Popen[bytes] | None = None
         self.pids: set[int] = set()
 
@@ -81,7 +82,7 @@ class Running:
 
     def command(self, *arguments: str) -> list[str]:
         """Give the command line of the daemon."""
-        return [sys.executable, "-I", str(STANDIN), str(self.path), *arguments]
+        return [self.python, "-I", str(STANDIN), str(self.path), *arguments]
 
     def start(self, *arguments: str, before: tuple[str, ...] = (), **words: str) -> "subprocess.Popen[bytes]":
         """Start the daemon in the foreground and wait until it serves."""

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.command.caller import MESSAGE
-from tests.conftest import Installed, make_install, skip
+from tests.conftest import Installed, everybodys_python, make_install, skip
 from tests.daemon.running import LIMIT, is_alive, wait_until
 from tests.obedient import Obedient
 
@@ -124,7 +124,7 @@ def prefix() -> Iterator[pathlib.Path]:
     """Install the programs where every user can run them."""
     folder = pathlib.Path(tempfile.mkdtemp(prefix="pysendmail-prefix-"))
     folder.chmod(0o755)
-    make_install(str(folder))
+    make_install(str(folder), python=everybodys_python())
     yield folder
     shutil.rmtree(folder)
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.conftest import skip
+from tests.conftest import everybodys_python, skip
 from tests.daemon.running import LIMIT, PASSWORD, Running, answers, is_alive, wait_until
 
 pytestmark = pytest.mark.usefixtures("superuser")
@@ -187,6 +187,7 @@ def test_a_user_who_does_not_exist_is_told_what_to_do(daemon: Running) -> None:
 def own(daemon: Running) -> Iterator[Running]:
     """Give a daemon that a stranger starts, with a folder for secrets below /run."""
     os.chown(daemon.folder, STRANGER, STRANGER)
+    daemon.python = everybodys_python()
     del daemon.words["run_as"]
     folder = pathlib.Path(tempfile.mkdtemp(prefix="pysendmail-", dir="/run"))
     os.chown(folder, STRANGER, STRANGER)
