@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.command.caller import LIMIT, MESSAGE
-from tests.conftest import make_install
+from tests.conftest import everybodys_python, make_install
 from tests.daemon.running import wait_until
 from tests.daemon.test_program import Machine
 from tests.obedient import Obedient
@@ -53,7 +53,7 @@ def old_machine(server: Obedient, files: dict[str, str]) -> Iterator[OldMachine]
     """Give a machine with these files below /etc, which have the rights that packages give them."""
     prefix = pathlib.Path(tempfile.mkdtemp(prefix="pysendmail-prefix-"))
     prefix.chmod(0o755)
-    make_install(str(prefix))
+    make_install(str(prefix), python=everybodys_python())
     etc = prefix / "etc"
     etc.mkdir(mode=0o755)
     for name, text in files.items():
