@@ -8,7 +8,7 @@ import tempfile
 import pytest
 
 from pysendmail.daemon import renewal
-from tests.conftest import Installed
+from tests.conftest import Installed, everybodys_python
 from tests.daemon.running import PASSWORD, Running, is_alive, wait_until
 
 pytestmark = pytest.mark.usefixtures("superuser")
@@ -21,6 +21,7 @@ SECRET = "setup.file.accounts['default'].words['password'][0]"
 def served(daemon: Running) -> Running:
     """Give a daemon of a stranger, who has the configuration among the service manager's credentials."""
     os.chown(daemon.folder, STRANGER, STRANGER)
+    daemon.python = everybodys_python()
     del daemon.words["run_as"]
     daemon.environ["CREDENTIALS_DIRECTORY"] = str(daemon.folder)
     daemon.configure()
