@@ -147,7 +147,7 @@ run() {
         cp -a "$home/tree/." "$root/"
     else
         mount -t tmpfs tmpfs "$home/work"   # a copy: the kernel takes no layer that lies inside another one
-        cp -a "$home/upper" "$home/work/upper"
+        cp -a "$home/upper" "$home/work"/upper
         overlay "$root" "$home/work" /
     fi
     furnish "$root"
