@@ -11,6 +11,7 @@ import os
 import stat
 
 from pysendmail import errors
+from pysendmail.daemon.privileges import make_folder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def bind_name(path: str, mode: int) -> Listener:
     """Listen for frames on a UNIX socket. Raises TempFail if a daemon serves there, else what is wrong with the place."""
     folder = os.path.dirname(path)
     try:
-        _make_folder(folder, 0o755 if mode & 0o007 else 0o700)
+        make_folder(folder, 0o755 if mode & 0o007 else 0o700)
         lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
         try:
             _lock(lock, path)
@@ -166,18 +167,6 @@ def _bound(family: int, address: "Address", umask: int) -> int:
     except BaseException:
         sock.close()
         raise
-
-
-def _make_folder(folder: str, mode: int) -> None:
-    """Make the folder of the socket where it is missing, whatever the umask."""
-    if os.path.lexists(folder):
-        return
-    _make_folder(os.path.dirname(folder), mode)
-    try:
-        os.mkdir(folder, mode)
-    except FileExistsError:
-        return  # another daemon starts as well
-    os.chmod(folder, mode)
 
 
 def _lock(fd: int, path: str) -> None:

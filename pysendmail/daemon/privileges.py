@@ -146,15 +146,13 @@ def prepare_queue(path: str, user: Identity) -> None:
     folder = os.path.dirname(path)
     try:
         if not os.path.lexists(folder):
-            _make_folder(folder)
-            os.mkdir(folder, 0o700)
-            os.chmod(folder, 0o700)
-            if os.geteuid() == 0:
-                os.chown(folder, user.uid, user.gid)
+            make_folder(os.path.dirname(folder), 0o755)
+            make_folder(folder, 0o700)
         owner = os.stat(folder + "/").st_uid
-        if os.geteuid() == 0 and owner == 0 != user.uid and not os.listdir(folder):
-            os.chown(folder, user.uid, user.gid)  # a package has made it and does not know the user's number
-            owner = user.uid
+        if os.geteuid() == 0 and owner == 0 != user.uid:
+            if not os.listdir(folder):  # it is new; or a package has made it, which does not know the user's number
+                os.chown(folder, user.uid, user.gid)
+            owner = os.stat(folder + "/").st_uid  # another daemon that starts may have been here meanwhile
     except OSError as error:
         raise errors.SystemFailure(f"the queue's folder cannot be made: {error.strerror}", folder) from None
     if owner != user.uid:
@@ -162,10 +160,13 @@ def prepare_queue(path: str, user: Identity) -> None:
         raise errors.ConfigError(text, folder)
 
 
-def _make_folder(folder: str) -> None:
-    """Make the folders above that of the queue, which others may look into."""
-    above = os.path.dirname(folder)
-    if not os.path.lexists(above):
-        _make_folder(above)
-        os.mkdir(above, 0o755)
-        os.chmod(above, 0o755)
+def make_folder(folder: str, mode: int) -> None:
+    """Make a folder where it is missing, whatever the umask, and those above it, which others may look into."""
+    if os.path.lexists(folder):
+        return
+    make_folder(os.path.dirname(folder), 0o755)
+    try:
+        os.mkdir(folder, mode)
+    except FileExistsError:
+        return  # another daemon starts as well
+    os.chmod(folder, mode)

@@ -10,6 +10,7 @@ import subprocess
 
 import pytest
 
+from pysendmail.daemon import privileges
 from tests.daemon.running import Running, answers, is_alive, wait_until
 
 
@@ -114,6 +115,17 @@ def test_of_many_daemons_that_start_at_once_one_serves(daemon: Running) -> None:
             one.terminate()
             one.wait(60)
     assert not daemon.socket.exists()
+
+
+def test_a_folder_that_another_daemon_has_just_made_is_taken(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of them looks first: then both find nothing, and both make it."""
+    folder = tmp_path / "spool"
+    folder.mkdir(mode=0o700)
+    looks = os.path.lexists
+    monkeypatch.setattr(os.path, "lexists", lambda path: path != str(folder) and looks(path))
+    user = privileges.Identity(os.getuid(), os.getgid())
+    privileges.prepare_queue(f"{folder}/queue", user)
+    assert folder.stat().st_uid == os.getuid()
 
 
 def test_the_socket_of_a_daemon_that_died_is_replaced(daemon: Running) -> None:
