@@ -30,10 +30,10 @@ _GIVE_BACK = "UPDATE recipient SET state = origin, origin = 0, owner = 0 WHERE s
 _HOLDS = "SELECT 1 FROM recipient WHERE state = 4 AND owner = ?"
 _TAKE = "UPDATE recipient SET origin = state, state = 4, owner = ? WHERE message = ? AND number = ?"
 _REPORT = (
-    "UPDATE recipient SET state = ?1, origin = ?2, due = ?3, attempts = attempts + ?4, warned = warned OR ?5,"
-    " first_tried = CASE WHEN ?4 AND first_tried = 0 THEN ?6 ELSE first_tried END,"
-    " last_tried = CASE WHEN ?4 THEN ?6 ELSE last_tried END, done = ?7, reply = ?8, dsn = ?9, relay = ?10, owner = 0,"
-    " code = ?11 WHERE message = ?12 AND number = ?13 AND state = 4 AND owner = ?14"
+    "UPDATE recipient SET state = ?, origin = ?, due = ?, warned = warned OR ?, attempts = attempts + ?,"
+    " first_tried = CASE WHEN first_tried = 0 THEN ifnull(?, 0.0) ELSE first_tried END,"
+    " last_tried = ifnull(?, last_tried), done = ?, reply = ?, dsn = ?, relay = ?, code = ?, owner = 0"
+    " WHERE message = ? AND number = ? AND state = 4 AND owner = ?"
 )
 _NOTE = (
     "INSERT INTO journey SELECT NULL, m.qid, m.uid, m.created, m.sender, ?, r.address, ?, ?, ?, ?, ?, ?, ?, ?"
@@ -287,12 +287,13 @@ def _report(db: "Connection", owner: int, result: Result) -> bool:
         origin = CODES[result.origin] if result.origin in WAITING else _origin(db, result)
     ended = result.tried if result.state in (SENT, FAILED) else 0.0
     state, who = CODES[result.state], (result.message, result.number)
+    tried = result.tried if result.attempted else None
     reply, dsn, relay = schema.text(result.reply[:REPLY_LIMIT]), schema.text(result.dsn), schema.text(result.relay)
     changed = db.execute(
         _REPORT,
         (
-            state, origin, result.due, result.attempted, result.warned, result.tried, ended, reply, dsn, relay, result.code,
-            *who, owner,
+            state, origin, result.due, result.warned, result.attempted, tried, tried, ended, reply, dsn, relay,
+            result.code, *who, owner,
         ),
     )  # fmt: skip
     if changed.rowcount != 1:
