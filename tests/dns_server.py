@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 import pytest
 
 from tests.conftest import skip
+from tests.ports import free_port
 
 LIMIT = 60.0
 _SOA = "@ 60 SOA ns.test. root.test. 1 3600 600 86400 5\n@ 60 NS ns.test.\n"
@@ -34,7 +35,7 @@ def serving(zones: Mapping[str, str], address: str = "127.0.0.1", port: int = 0)
         skip("knot is not installed")
     with tempfile.TemporaryDirectory(prefix="pysendmail-dns-") as name:
         folder = pathlib.Path(name)
-        port = port or _free_port(address)
+        port = port or free_port(address)
         (folder / "conf").write_text(_configuration(folder, zones, address, port))
         with open(folder / "log", "wb") as log:
             process = subprocess.Popen([str(program), "-c", str(folder / "conf")], stdout=log, stderr=log)
@@ -62,12 +63,6 @@ def _configuration(folder: pathlib.Path, zones: Mapping[str, str], address: str,
             file.write_text(_SOA + text)
         lines += [f"  - domain: {zone}", f"    file: {file}", "    semantic-checks: off", "    zonefile-sync: -1"]
     return "\n".join([*lines, ""])
-
-
-def _free_port(address: str) -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.bind((address, 0))
-        return int(probe.getsockname()[1])
 
 
 def _wait(process: "subprocess.Popen[bytes]", address: str, port: int, folder: pathlib.Path, zones: list[str]) -> None:

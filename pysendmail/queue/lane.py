@@ -146,7 +146,9 @@ class Lane:
         if self._round.endless and self._filled > since + _LONG:
             self._batch = min(self._batch, _FIRST_BATCH)
         items = self._round.claim(self._batch, self.select, horizon, self._after)
-        if items:
+        if items and self.way is not None and self.way.stale():
+            self._round.give_back(items)  # who handed them in may have changed the configuration before; a new lane reads it
+        elif items:
             self._after = 0 if self._round.due_only else items[-1].message.id
             recipients = sum([len(item.recipients) for item in items])
             self._batch = max(1, min(_BATCH, _RECIPIENTS * len(items) // recipients))

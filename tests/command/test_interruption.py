@@ -14,6 +14,7 @@ import pytest
 from tests.command.caller import LIMIT, MESSAGE, Caller, state, two_addresses, unread, until, until_read
 from tests.conftest import Installed
 from tests.obedient import SILENCE, Obedient
+from tests.ports import own_address
 
 PLAIN = ("8BITMIME", "SIZE 100000000")
 ENDING = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
@@ -93,10 +94,10 @@ def _connects(pid: int) -> bool:
 @pytest.mark.usefixtures("superuser")
 def test_while_the_name_is_looked_up_a_signal_ends_it(caller: Caller) -> None:
     with socket.socket(type=socket.SOCK_DGRAM) as nameserver:
-        nameserver.bind(("127.0.0.77", 53))
+        nameserver.bind((own_address(), 53))
         nameserver.settimeout(LIMIT)
         resolver = caller.home / "resolv.conf"
-        resolver.write_text("nameserver 127.0.0.77\noptions timeout:30 attempts:1\n")
+        resolver.write_text(f"nameserver {own_address()}\noptions timeout:30 attempts:1\n")
         shell = 'mount --bind "$1" /etc/resolv.conf && shift && exec "$@"'
         command = ["--mount", "--propagation", "private", "sh", "-c", shell, "sh", str(resolver), caller.sendmail, "-t"]
         words = {"host": "smarthost.example"}

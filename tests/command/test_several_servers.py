@@ -12,8 +12,9 @@ from tests.command.caller import MESSAGE, Caller
 from tests.conftest import Installed, skip
 from tests.delivery import certificates
 from tests.obedient import Obedient
+from tests.ports import own_address
 
-DNS = "127.77.53.1"  # of this machine alone; /etc/resolv.conf can name no port
+DNS = own_address()  # /etc/resolv.conf can name no port
 
 
 @pytest.fixture

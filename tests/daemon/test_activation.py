@@ -15,6 +15,7 @@ from pysendmail import errors
 from pysendmail.daemon import listening
 from tests.conftest import skip
 from tests.daemon.running import LIMIT, Running, answers, ask, wait_until
+from tests.ports import free_port
 
 
 @pytest.fixture(params=["path", "abstract"])
@@ -133,8 +134,7 @@ def test_it_serves_the_socket_that_it_is_given_and_the_caller_who_started_it(
 def test_a_tcp_socket_is_for_smtp(daemon: Running) -> None:
     if shutil.which("systemd-socket-activate") is None:
         skip("systemd-socket-activate (package systemd) is not installed")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     daemon.configure(submission_socket="")
     command = ["systemd-socket-activate", "-l", f"127.0.0.1:{port}", *daemon.command("-f")]
     with subprocess.Popen(command, env=daemon.environ, stderr=subprocess.DEVNULL) as process:
@@ -169,8 +169,7 @@ def test_what_is_no_listening_socket_is_refused(daemon: Running, kind: str) -> N
 
 
 def test_addresses_of_the_configuration_are_opened_beside_the_socket_of_the_manager(daemon: Running) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     activated = Activated(daemon, listen=f"127.0.0.1:{port}")
     assert ask(activated.socket, "sorted(kind for kind, _ in setup.sockets)") == "['frames', 'smtp']"
     assert ask(activated.socket, "setup.idle") == "None"  # nobody would start it again for the port

@@ -4,7 +4,6 @@ import os
 import pathlib
 import pwd
 import smtplib
-import socket
 import tempfile
 from collections.abc import Iterator
 
@@ -13,6 +12,7 @@ import pytest
 from tests.command.caller import LIMIT, until
 from tests.conftest import Installed, skip
 from tests.daemon.whole import Whole
+from tests.ports import free_port
 from tests.strict import CALLS, CRON, OWN, SELECTIVE, Strict
 
 
@@ -28,11 +28,6 @@ def strict(installed: Installed, tmp_path: pathlib.Path) -> Iterator[Whole]:
         del made.words["from"]
         yield made
         made.clear()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return int(found.getsockname()[1])
 
 
 def test_what_programs_send_arrives_through_the_daemon(strict: Whole) -> None:

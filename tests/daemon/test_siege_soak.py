@@ -13,6 +13,7 @@ from tests.command.caller import until
 from tests.command.piped import PipedSMTP
 from tests.daemon.door import answer
 from tests.daemon.siege import LONG, Callers, Siege, frames, show, text
+from tests.ports import free_port
 
 SECONDS = LONG or 6.0
 ROUND = 2.0 if not LONG else 30.0
@@ -104,11 +105,6 @@ class Load:
         done = self.siege.send("-i", "bob@example.net", message=text(number))
         assert done.returncode == 0 and not done.stderr, done
         self.sent.add(number)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def test_under_mixed_load_nothing_grows(siege: Siege) -> None:

@@ -14,6 +14,7 @@ import pytest
 from tests.command.caller import until
 from tests.conftest import skip
 from tests.daemon.siege import BOB, LONG, WATCHED, Callers, Siege, show, text
+from tests.ports import own_address
 
 STRANGER = 54321
 # The command with a clock that is wrong by as many seconds as a file says.
@@ -213,8 +214,8 @@ def test_a_clock_that_jumps_makes_no_storm_and_holds_nothing_for_ever(siege: Sie
 
 def test_a_resolver_that_never_answers_holds_no_other_account_up(siege: Siege, superuser: None) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as resolver:
-        resolver.bind(("127.9.9.9", 53))
-        (siege.folder / "resolv.conf").write_text("nameserver 127.9.9.9\noptions timeout:3 attempts:2\n")
+        resolver.bind((own_address(), 53))
+        (siege.folder / "resolv.conf").write_text(f"nameserver {own_address()}\noptions timeout:3 attempts:2\n")
         (siege.folder / "nsswitch.conf").write_text("hosts: dns\npasswd: files\ngroup: files\n")
         config = siege.configure(retry="1s 2s")
         config.write_text(config.read_text() + f"account far\nhost smarthost.example\nport 25\ntls off\nfrom far@example.org\nlogfile {siege.log}\nsyslog off\nretry 1s 2s\n")

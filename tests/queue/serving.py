@@ -28,6 +28,7 @@ class Shop:
 
     def __init__(self, port: int, store: Store | None = None, **settings: Any) -> None:
         self.ports = {"": port}
+        self.edition = 0  # of the configuration
         self.store = store or MemoryStore(steady=time.monotonic)
         self.log = KeptLog()
         self.words: dict[str, object] = {"timeout": 20}
@@ -59,13 +60,15 @@ class Shop:
         if account not in self.ports:
             raise errors.ConfigError(f"there is no account {account}")
 
+        edition = self.edition
+
         def route() -> Route:
             self.asked.append(account)
             self.before_route(account)
             words = {"host": "127.0.0.1", "port": self.ports[account], **self.words}
             return memory.route(words, self.credentials)
 
-        return Way(self.settings, route, lambda tag: self.log)
+        return Way(self.settings, route, lambda tag: self.log, lambda: self.edition != edition)
 
     def add(self, *recipients: Any, wake: bool = True, **more: Any) -> str:
         """Commit a message, and say so."""

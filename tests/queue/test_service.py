@@ -61,6 +61,19 @@ def test_messages_that_come_while_a_courier_is_at_work_are_his_too() -> None:
         assert server.connections == 1 and len(names(server)) == 21
 
 
+def test_a_message_that_comes_after_a_change_of_the_configuration_is_not_his_who_began_before() -> None:
+    with Crowd() as old, Crowd() as new, open_shop(old.port, connections=1) as shop:
+        gate = old.gates["."] = threading.Event()
+        shop.add(b"a@y.test")
+        until(lambda: "BDAT" in verbs(old))
+        shop.ports[""], shop.edition = new.port, 1
+        rest = [shop.add(b"r%d@y.test" % number) for number in range(3)]
+        gate.set()
+        for qid in rest:
+            shop.gone(qid)
+        assert (names(old), names(new)) == (["a@y.test"], ["r0@y.test", "r1@y.test", "r2@y.test"])
+
+
 def test_behind_a_slow_message_another_connection_is_made() -> None:
     with Crowd() as server, open_shop(server.port, connections=2) as shop:
         gate = server.gates["RCPT TO:<slow@"] = threading.Event()

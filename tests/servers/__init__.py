@@ -13,6 +13,7 @@ import ssl
 import subprocess
 import time
 
+from tests.ports import free_port
 from tests.smarthost import Authority
 
 ROOTS = pathlib.Path(__file__).with_name("roots.sh")
@@ -32,15 +33,6 @@ class Arrived:
     sender: str
     trace: bytes
     message: bytes
-
-
-def free_ports(count: int) -> list[int]:
-    """Find TCP ports of 127.0.0.1 that nobody listens on."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
 
 
 def missing(name: str) -> str | None:
@@ -65,7 +57,7 @@ class Server:
     def __init__(self, folder: pathlib.Path, authority: Authority) -> None:
         self.folder = folder
         self.ca = authority.ca
-        self.starttls_port, self.tls_port = free_ports(2)
+        self.starttls_port, self.tls_port = free_port(), free_port()
         folder.chmod(0o755)
         for source, target in ((authority.chain, "chain.pem"), (authority.key, "key.pem")):
             (folder / target).write_bytes(source.read_bytes())
