@@ -162,14 +162,14 @@ def test_the_limits_of_the_manual_are_those_of_the_reader() -> None:
 
 def test_every_example_is_a_good_configuration() -> None:
     shown = examples()
-    assert len(shown) == 5
-    for text in [*shown[:3], shown[4]]:
+    assert len(shown) == 6
+    for text in [*shown[:4], shown[5]]:
         file = reader.parse(text.encode(), "example", home="/home/alice")
         for name in file.accounts:
             account, _ = accounts.choose(file, account=name.encode("latin-1"))
             assert account.notes == []
         assert accounts.choose(file)[0].host
-    assert list(aliases.parse(shown[3].encode(), "example").problems()) == []
+    assert list(aliases.parse(shown[4].encode(), "example").problems()) == []
 
 
 def test_the_words_for_senders_go_together() -> None:
@@ -217,7 +217,7 @@ def test_the_accounts_of_the_second_example_are_chosen_as_it_says() -> None:
 
 
 def test_the_example_of_a_queue_has_one_for_each_user_and_does_not_keep_callers_waiting() -> None:
-    account, _ = accounts.choose(reader.parse(examples()[4].encode(), "example", home="/home/alice"))
+    account, _ = accounts.choose(reader.parse(examples()[5].encode(), "example", home="/home/alice"))
     assert (account.queue, account.delivery, account.expire) == (
         "/home/alice/.local/state/pysendmail/queue", "b", 3 * 86400.0,
     )  # fmt: skip

@@ -33,20 +33,27 @@ _NOTES = 20  # what a message may add to the log for being odd
 
 
 class Composed:
-    """A submission that is ready: its account and why it was taken, the parcel, and what the log has to know.
+    """A submission that is ready, or a part of one: its account and why it was taken, the parcel, what the log has to know.
 
     `sender` is the reverse-path before the word null_sender; `bad` are recipients that were skipped, as (text, reason);
-    `replaced` is what the word local_sender had to replace. `notes` are for the log.
+    `replaced` is what the word local_sender had to replace. `owners` are those of lists, by recipient; `owner` is the
+    reverse-path that one of them is, None if none is. `base` is the account whose words `queue` and `delivery` hold, the
+    same for all parts. `notes` are for the log.
     """
 
-    __slots__ = ("account", "bad", "notes", "parcel", "reason", "replaced", "sender")
+    __slots__ = ("account", "bad", "base", "notes", "owner", "owners", "parcel", "qid", "reason", "replaced", "sender")
 
-    def __init__(self, account: "Account", reason: str, parcel: Parcel, prepared: "Prepared", notes: list[str]) -> None:
-        self.account = account
+    def __init__(
+        self, qid: str, account: "Account", reason: str, parcel: Parcel, prepared: "Prepared", notes: list[str]
+    ) -> None:
+        self.qid = qid
+        self.account = self.base = account
         self.reason = reason
         self.parcel = parcel
         self.sender = prepared.sender
         self.replaced = prepared.replaced
+        self.owners = prepared.owners
+        self.owner: bytes | None = None
         self.bad = prepared.bad
         self.notes = notes
 
@@ -109,7 +116,38 @@ def compose(
         each,
     )
     notes = [*account.notes, *message.notes, *prepared.notes, *(expansion.notes if expansion is not None else ())]
-    return Composed(account, reason, parcel, prepared, notes)
+    return Composed(qid, account, reason, parcel, prepared, notes)
+
+
+def compose_all(
+    options: "Options",
+    caller: "Caller",
+    file: "File",
+    message: "Message",
+    *,
+    now: float,
+    qid: str,
+    envelope: "Envelope | None" = None,
+    received: bool = False,
+    chosen: "tuple[Account, str] | None" = None,
+    forced: str | None = None,
+    aliases: "Callable[[Account], Aliases | None] | None" = None,
+) -> list[Composed]:
+    """Return what leaves for a message, in as many parts as its recipients have ways to go; see compose."""
+    whole = compose(
+        options, caller, file, message, now=now, qid=qid, envelope=envelope, received=received, chosen=chosen,
+        forced=forced, aliases=aliases,
+    )  # fmt: skip
+    if not whole.owners and (whole.reason is not accounts.BY_DEFAULT or not destinations_written(file)):
+        return [whole]
+    from pysendmail.command.parts import parts
+
+    return parts(whole, options, caller, file, message, now, envelope, received, aliases)
+
+
+def destinations_written(file: "File") -> bool:
+    """Tell whether an account of a file asks for recipients by their domains."""
+    return len(file.accounts) > 1 and any(["recipient_domains" in one.words for one in file.accounts.values()])
 
 
 def choose_account(

@@ -19,14 +19,14 @@ class Envelope:
     """`sender` is the reverse-path without <>, b"" the null one; `recipients` are (address, NOTIFY, ORCPT).
 
     The parameters of RFC 3461 are None where they were not given; ORCPT has its type, and neither it nor `envid` is in
-    xtext.
+    xtext. A part of a message that no session brought has the sender that the options name, which may be None.
     """
 
     __slots__ = ("envid", "recipients", "ret", "sender")
 
     def __init__(
         self,
-        sender: bytes,
+        sender: bytes | None,
         recipients: list[tuple[bytes, bytes | None, bytes | None]],
         ret: bytes | None = None,
         envid: bytes | None = None,

@@ -152,14 +152,20 @@ def _verify(options: "Options", program: str) -> int:
 
 def verify(options: "Options", caller: "Caller", file: "File", find: "FindAliases", program: str) -> int:
     """Print for each address where it would go for this caller, and through which account. Raises Failure."""
-    from pysendmail.command.compose import choose_account, expander
+    from pysendmail.command.compose import choose_account, destinations_written, expander
     from pysendmail.command.identity import mail_domain
+    from pysendmail.config import accounts
     from pysendmail.message.recipients import Recipients, from_arguments
 
     account, reason = choose_account(file, options, caller, None)
     if not options.recipients:
         raise errors.UsageError("-bv needs an address to verify")
     known = find(account)
+    destinations = None
+    if reason is accounts.BY_DEFAULT and destinations_written(file):
+        from pysendmail.config.destinations import Destinations
+
+        destinations = Destinations(file, caller.uid)
     for argument in options.recipients:
         expansion = known.expansion() if known is not None else None
         expand = expander(account, expansion.expand if expansion is not None else None)
@@ -168,7 +174,8 @@ def verify(options: "Options", caller: "Caller", file: "File", find: "FindAliase
         for note in expansion.notes if expansion is not None else ():
             complain(program, note)
         for address in recipients.addresses():
-            say(f"{_text(argument)}... to {_text(address)} by {account.server_names()} ({reason})")
+            by, why = (destinations.find(address) if destinations is not None else None) or (account, reason)
+            say(f"{_text(argument)}... to {_text(address)} by {by.server_names()} ({why})")
     return 0
 
 

@@ -111,32 +111,49 @@ class Submitted:
         )  # fmt: skip
 
 
-def commit(store: "Store", submitted: Submitted) -> None:
-    """Put the whole message into the queue."""
-    store.add(submitted.entry())
+def commit(store: "Store", parts: list[Submitted]) -> None:
+    """Put the whole message into the queue, all its parts or none."""
+    store.add_many([submitted.entry() for submitted in parts])
 
 
-def keep_rest(
-    store: "Store", submitted: Submitted, report: "Report", settings: Settings, now: float, mail_back: bool = False
-) -> bool:
-    """Queue the recipients whom a first attempt has left, and with them the report on those who were refused.
+class Attempted:
+    """A part of a message of which a first attempt was made: with what report, and by which settings it goes on."""
+
+    __slots__ = ("report", "settings", "submitted")
+
+    def __init__(self, submitted: Submitted, report: "Report", settings: Settings) -> None:
+        self.submitted = submitted
+        self.report = report
+        self.settings = settings
+
+
+def keep_rest(store: "Store", parts: list[Attempted], now: float, mail_back: bool = False) -> bool:
+    """Queue the recipients whom a first attempt has left, and with them the reports on those who were refused.
 
     Returns False, and queues nothing, if no recipient is left: then the exit code tells all. With `mail_back` those who
     were refused are told of by mail all the same, if all of them can be.
     """
+    judged = [(part, _verdicts(part.submitted.message(), part.submitted, part.report, part.settings, now)) for part in parts]
+    left = any([verdict.result.state not in (SENT, FAILED) for _, verdicts in judged for verdict in verdicts])
+    refused = [(part, verdict) for part, verdicts in judged for verdict in verdicts if verdict.result.state == FAILED]
+    told = all([part.submitted.parcel.reverse_path and verdict.report for part, verdict in refused])
+    if not left and not (mail_back and refused and told):
+        return False
+    store.add_many([entry for part, verdicts in judged for entry in _rest(part, verdicts, now)])
+    return True
+
+
+def _rest(part: Attempted, verdicts: "list[Verdict]", now: float) -> list[Entry]:
+    """Return what a part leaves for the queue: its message for who is left, and the reports on who was refused."""
     from pysendmail.queue import bounce
 
-    message = submitted.message()
-    verdicts = _verdicts(message, submitted, report, settings, now)
+    submitted = part.submitted
+    stored = Stored(submitted.header, submitted.parcel.body)
     left = [v for v in verdicts if v.result.state not in (SENT, FAILED)]
     refused = [v for v in verdicts if v.result.state == FAILED]
-    if not left and not (mail_back and refused and message.sender and all([v.report for v in refused])):
-        return False
-    stored = Stored(submitted.header, submitted.parcel.body)
-    reports = bounce.notices(message, refused, lambda: stored, settings, now)
+    reports = bounce.notices(submitted.message(), refused, lambda: stored, part.settings, now)
     rest = [submitted.entry([_queued(v) for v in left])] if left else []
-    store.add_many([*rest, *(notice.entry for notice in reports)])
-    return True
+    return [*rest, *(notice.entry for notice in reports)]
 
 
 def _verdicts(

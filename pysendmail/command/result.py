@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from pysendmail.delivery.parcel import Parcel
     from pysendmail.smtp.outcome import Outcome
 
+    Group = tuple[list[Outcome], str]
+
 # The most specific permanent failure tells most to the caller.
 _PERMANENT = (
     errors.NoUser.exit_code,
@@ -34,32 +36,39 @@ def exit_code(outcomes: "list[Outcome]") -> int:
     return next((code for code in _PERMANENT if code in codes), errors.Unavailable.exit_code)
 
 
-def tell(program: str, report: "Report") -> None:
+def tell(program: str, groups: "list[Group]") -> None:
     """Write a line for each problem to standard error, and one that names those who were served all the same."""
-    tell_outcomes(program, report.outcomes, report.relay)
-
-
-def tell_outcomes(program: str, outcomes: "list[Outcome]", relay: str) -> None:
-    """Do what `tell` does, for outcomes of one relay."""
-    for line in problems(outcomes, relay):
+    for line in problems(groups):
         complain(program, line)
 
 
-def problems(outcomes: "list[Outcome]", relay: str) -> list[str]:
-    """Return a line for each problem, and one that names those who were served all the same; none if all were."""
+def problems(groups: "list[Group]") -> list[str]:
+    """Return a line for each problem, and one that names those who were served all the same; none if all were.
+
+    A group is outcomes with their relay: a message whose recipients go different ways has several.
+    """
+    total = sum([len(outcomes) for outcomes, _ in groups])
     found: dict[tuple[str, str], list[str]] = {}
-    for outcome in outcomes:
-        if outcome.state != SENT:
-            text = _problem(outcome, relay)
-            found.setdefault((outcome.state, text), []).append(printable(outcome.recipient, 320))
+    served = []
+    for outcomes, relay in groups:
+        for outcome in outcomes:
+            name = printable(outcome.recipient, 320)
+            if outcome.state == SENT:
+                served.append(name)
+            else:
+                found.setdefault((outcome.state, _problem(outcome, relay)), []).append(name)
     lines = []
     for (state, text), recipients in found.items():
-        everybody = len(recipients) == len(outcomes)
+        everybody = len(recipients) == total
         lines.append(text if everybody and state == DEFERRED else f"{_names(recipients)}: {_SAY[state]}: {text}")
-    served = [printable(outcome.recipient, 320) for outcome in outcomes if outcome.state == SENT]
     if found and served:
         lines.append(f"the message was accepted for {_names(served)}")
     return lines
+
+
+def groups_of(reports: "list[Report]") -> "list[Group]":
+    """Return the outcomes of a message's parts, each part's with its relay."""
+    return [(report.outcomes, report.relay) for report in reports]
 
 
 def record(

@@ -45,18 +45,20 @@ def of_exit(code: int, text: str) -> Answer:
     return Answer(451, "4.3.0", text)
 
 
-def of_report(qid: str, report: "Report") -> Answer:
-    """Answer for a message of which nothing is queued."""
-    code = result.exit_code(report.outcomes)
+def of_reports(qid: str, reports: "list[Report]") -> Answer:
+    """Answer for a message of which nothing is queued, from the reports on its parts."""
+    outcomes = [outcome for report in reports for outcome in report.outcomes]
+    code = result.exit_code(outcomes)
     if not code:
-        return Answer(250, "2.0.0", f"Ok: {qid} was accepted by {report.relay}")
-    failures = [outcome for outcome in report.outcomes if outcome.state != SENT]
+        relays = " and ".join(dict.fromkeys([report.relay for report in reports]))
+        return Answer(250, "2.0.0", f"Ok: {qid} was accepted by {relays}")
+    failures = [outcome for outcome in outcomes if outcome.state != SENT]
     # Where they differ and some may succeed later the code is that of none of them, perhaps.
     temporary = [outcome for outcome in failures if outcome.state != FAILED]
     deciding = next((outcome for outcome in temporary or failures if outcome.exit_code == code), failures[0])
     if temporary:
         deciding = deciding if deciding.state != FAILED else temporary[0]
-    text = "\n".join([printable(line, _TEXT) for line in result.problems(report.outcomes, report.relay)])
+    text = "\n".join([printable(line, _TEXT) for line in result.problems(result.groups_of(reports))])
     if temporary:
         return Answer(451, "4" + deciding.dsn[1:], text)
     if deciding.dsn == "5.3.4":

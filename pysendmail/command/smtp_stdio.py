@@ -153,15 +153,15 @@ class Outgoing:
         submission = Submission(options, self._caller, self._file, chosen[0], monotonic(), self._program)
         submission.tty = self._tty
         try:
-            report = submission.take(message, chosen, envelope)
+            reports = submission.take(message, chosen, envelope)
         finally:
             submission.close()
             message.body.close()
-        if report is not None:
-            return smtp_answer.of_report(submission.qid, report)
+        if reports is not None:
+            return smtp_answer.of_reports(submission.qid, reports)
         if submission.background:
-            account = chosen[0]
-            self._waiting.setdefault(str(account.queue), (account, []))[1].append(submission.qid)
+            account = submission.account
+            self._waiting.setdefault(str(account.queue), (account, []))[1].extend(submission.qids)
         return smtp_answer.queued(submission.qid)
 
     @property

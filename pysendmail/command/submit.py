@@ -5,7 +5,7 @@ from time import monotonic, time
 
 from pysendmail import entry, errors
 from pysendmail.command import console
-from pysendmail.command.compose import choose_account, compose, intake_lines, log_tag
+from pysendmail.command.compose import choose_account, compose_all, intake_lines, log_tag
 from pysendmail.command.identity import Caller, forbid_core_dumps, mail_domain
 from pysendmail.command.intake import Message, read_message, read_pieces
 from pysendmail.config import accounts, reader
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pysendmail.config.accounts import Account
     from pysendmail.config.reader import File
     from pysendmail.delivery.deliver import Report
-    from pysendmail.delivery.parcel import Parcel
+    from pysendmail.delivery.session import Route
     from pysendmail.options import Options
     from pysendmail.queue.store import Store
 
@@ -53,7 +53,7 @@ def submit(options: "Options", call: "Call") -> int:
     chosen = choose_account(file, options, caller, message)
     submission = Submission(options, caller, file, chosen[0], started, call.program)
     try:
-        report = submission.take(message, chosen)
+        reports = submission.take(message, chosen)
     except NoSecret as missing:
         if copy is None:
             raise missing.failure from None
@@ -64,19 +64,19 @@ def submit(options: "Options", call: "Call") -> int:
         from pysendmail.command import agent
 
         agent.start_detached(file, caller)
-    if report is None:
+    if reports is None:
         if submission.background:
             from pysendmail.command.queue_run import leave_runner
 
             submission.close()
-            leave_runner(chosen[0], file, [submission.qid])
+            leave_runner(submission.account, file, submission.qids)
         return 0
     from pysendmail.command import result
 
-    code = result.exit_code(report.outcomes)
+    code = result.exit_code([outcome for report in reports for outcome in report.outcomes])
     try:
         if options.errors != "q":
-            result.tell(call.program, report)
+            result.tell(call.program, result.groups_of(reports))
     except Exception as error:
         submission.complain_of(error)
     return code
@@ -112,13 +112,15 @@ class NoSecret(Exception):
 class Submission:
     """One message on its way: options, caller, account, id and log.
 
-    `background` says that somebody has to be left behind who delivers what was queued. A process that ends at once need
-    not `close` it: the last one to close a queue does work that others can do. `tty`: the password may be asked for.
+    `account` is the one whose words `queue` and `delivery` hold, also where parts of the message have others; `qids` are
+    the ids of the parts, the first of them `qid`. `background` says that somebody has to be left behind who delivers what
+    was queued. A process that ends at once need not `close` it: the last one to close a queue does work that others can
+    do. `tty`: the password may be asked for.
     """
 
     __slots__ = (
-        "_account", "_caller", "_file", "_log", "_now", "_options", "_program", "_started", "_store", "background",
-        "qid", "tty",
+        "_caller", "_file", "_log", "_now", "_options", "_program", "_started", "_store", "account", "background", "qid",
+        "qids", "tty",
     )  # fmt: skip
 
     def __init__(
@@ -127,23 +129,21 @@ class Submission:
         self._file = file
         self._options = options
         self._caller = caller
-        self._account = account
         self._started = started
         self._program = program
         self._now = time()
-        self._log = Log(account.syslog, account.logfile, log_tag(options))
+        self._log = self._log_of(account)
         self._store: Store | None = None
+        self.account = account
         self.qid = queue_id(self._now, os.getpid())
+        self.qids = [self.qid]
         self.background = False
         self.tty = True
 
-    def note(self, part: str, text: str, warning: bool = False) -> None:
-        """Write a line of the log about this message."""
-        self._log.write(part, f"{self.qid}: {text}", self._now, warning)
-
     def log_failure(self, failure: errors.Failure) -> None:
         """Write why the message goes nowhere."""
-        self.note("submit", f"fatal: uid={self._caller.uid}: {printable(str(failure))}", warning=True)
+        text = f"fatal: uid={self._caller.uid}: {printable(str(failure))}"
+        self._log.write("submit", f"{self.qid}: {text}", self._now, warning=True)
         failure.logged = True
 
     def close(self) -> None:
@@ -159,22 +159,27 @@ class Submission:
 
     def take(
         self, message: Message, chosen: "tuple[Account, str]", envelope: "Envelope | None" = None
-    ) -> "Report | None":
+    ) -> "list[Report] | None":
         """Queue the message, or deliver it now and queue whom that leaves; return the outcomes of all if none is queued.
 
-        `envelope` is as in compose. Raises Failure, with a line in the log, or NoSecret when nothing was sent to anybody.
+        There is a report for each part. `envelope` is as in compose. Raises Failure, with a line in the log, or NoSecret
+        when nothing was sent to anybody.
         """
         try:
-            composed = compose(
+            parts = compose_all(
                 self._options, self._caller, self._file, message,
                 now=self._now, qid=self.qid, chosen=chosen, envelope=envelope,
             )  # fmt: skip
-            for part, text in intake_lines(composed, self._options, self._caller.uid):
-                self.note(part, text)
-            mode = self._options.delivery or self._account.delivery
-            if self._account.queue is None or mode == "i" or composed.bad:
-                return self._deliver(composed)
-            self._queue(composed.parcel)
+            self.qids = [part.qid for part in parts]
+            if self.account is not parts[0].base:
+                self.account = parts[0].base
+                self._log = self._log_of(self.account)
+            for part in parts:
+                self._note_all(part, intake_lines(part, self._options, self._caller.uid))
+            mode = self._options.delivery or self.account.delivery
+            if self.account.queue is None or mode == "i" or parts[0].bad:
+                return self._deliver(parts)
+            self._queue(parts)
             self.background = mode == "b"
         except errors.Failure as failure:
             self.log_failure(failure)
@@ -184,67 +189,96 @@ class Submission:
             raise
         return None
 
-    def _deliver(self, composed: "Composed") -> "Report | None":
-        """Deliver now; whom that leaves goes into the queue if there is one."""
-        from pysendmail.command import result
-        from pysendmail.config import credentials
-        from pysendmail.delivery.deliver import deliver
-        from pysendmail.delivery.session import Route
+    def _log_of(self, account: "Account") -> Log:
+        return Log(account.syslog, account.logfile, log_tag(self._options))
 
-        account, parcel = self._account, composed.parcel
+    def _log_for(self, part: "Composed") -> Log:
+        return self._log if part.account is self.account else self._log_of(part.account)
+
+    def _note_all(self, part: "Composed", lines: list[tuple[str, str]]) -> None:
+        """Write lines of the log about a part of this message."""
+        log = self._log_for(part)
+        for component, text in lines:
+            log.write(component, f"{part.qid}: {text}", self._now)
+
+    def _deliver(self, parts: "list[Composed]") -> "list[Report] | None":
+        """Deliver now, one part after the other; whom that leaves goes into the queue if there is one."""
+        from pysendmail.command import result
+        from pysendmail.delivery.deliver import deliver
+
         intake = monotonic() - self._started
-        try:
-            secret = credentials.find(account, home=self._caller.home or None, environ=os.environ, tty=self.tty)
-        except errors.ConfigError as failure:
-            raise NoSecret(failure) from failure
-        report = deliver(parcel, Route(account, secret, console.show if self._options.verbose else None))
-        left = account.queue is not None and not composed.bad and self._keep_rest(parcel, report)
+        reports = [deliver(part.parcel, route) for part, route in zip(parts, self._routes(parts), strict=True)]
+        left = self.account.queue is not None and not parts[0].bad and self._keep_rest(parts, reports)
         if not left:
-            _add_skipped(report, composed)
+            _add_skipped(reports[0], parts[0])
         try:
-            result.record(self._log, self.qid, parcel, report, intake, self._now, left=left)
+            for part, report in zip(parts, reports, strict=True):
+                result.record(self._log_for(part), part.qid, part.parcel, report, intake, self._now, left=left)
         except Exception as error:
             self.complain_of(error)
-        return None if left else report
+        return None if left else reports
 
-    def _queue(self, parcel: "Parcel") -> None:
+    def _routes(self, parts: "list[Composed]") -> "list[Route]":
+        """Return the way of each part; all passwords are found before anything is sent. Raises NoSecret."""
+        from pysendmail.config import credentials
+        from pysendmail.delivery.session import Route
+
+        found: dict[str, Route] = {}
+        for account in [part.account for part in parts]:
+            if account.name in found:
+                continue
+            try:
+                secret = credentials.find(account, home=self._caller.home or None, environ=os.environ, tty=self.tty)
+            except errors.ConfigError as failure:
+                raise NoSecret(failure) from failure
+            found[account.name] = Route(account, secret, console.show if self._options.verbose else None)
+        return [found[part.account.name] for part in parts]
+
+    def _queue(self, parts: "list[Composed]") -> None:
         """Commit the whole message."""
         from pysendmail.command import queueing
 
-        self._store = queueing.open_queue(self._account)
+        self._store = queueing.open_queue(self.account)
         interruption.hold()  # from here on nobody could tell whether the message was committed
-        queueing.commit(self._store, self._submitted(parcel))
-        self.note("cleanup", "queued")
+        queueing.commit(self._store, [self._submitted(part) for part in parts])
+        for part in parts:
+            self._note_all(part, [("cleanup", "queued")])
 
-    def _keep_rest(self, parcel: "Parcel", report: "Report") -> bool:
+    def _keep_rest(self, parts: "list[Composed]", reports: "list[Report]") -> bool:
         """Queue whom the first attempt has left, and reports; tell whether there was anything, and room for it."""
         from pysendmail.smtp.outcome import FAILED, SENT
 
         mail_back = self._options.mail_back
-        if all(outcome.state == SENT or (outcome.state == FAILED and not mail_back) for outcome in report.outcomes):
+        outcomes = [outcome for report in reports for outcome in report.outcomes]
+        if all(outcome.state == SENT or (outcome.state == FAILED and not mail_back) for outcome in outcomes):
             return False
         from pysendmail.command import queueing
 
         interruption.hold()
         try:
-            settings = queueing.settings_of(self._account, mail_domain(self._account))
-            self._store = queueing.open_queue(self._account)
-            return queueing.keep_rest(self._store, self._submitted(parcel), report, settings, time(), mail_back)
+            attempted = [
+                queueing.Attempted(
+                    self._submitted(part), report, queueing.settings_of(part.account, mail_domain(part.account))
+                )
+                for part, report in zip(parts, reports, strict=True)
+            ]
+            self._store = queueing.open_queue(self.account)
+            return queueing.keep_rest(self._store, attempted, time(), mail_back)
         except errors.Failure as failure:  # the first attempt tells more: who was served, and why the others were not
             self.log_failure(failure)
             if self._options.errors != "q":
                 console.complain(self._program, str(failure))
             return False
 
-    def _submitted(self, parcel: "Parcel") -> "Submitted":
+    def _submitted(self, part: "Composed") -> "Submitted":
         from pysendmail.command.queueing import Submitted
 
         config = "" if self._options.config is None else os.path.abspath(os.fsdecode(self._options.config))
         return Submitted(
-            parcel,
-            qid=self.qid,
+            part.parcel,
+            qid=part.qid,
             uid=self._caller.uid,
-            account=self._account.name,
+            account=part.account.name,
             config=config,
             now=self._now,
             tag=self._log.tag,

@@ -19,6 +19,8 @@ _MAILNAME = "/etc/mailname"
 NO_UID, NOBODY = -1, "nobody"  # no user has this uid; who connects to the listener is called so
 _FIRST_PERSON = 1000  # web servers and other services have the uids below
 _TIMEOUT = 300.0
+BY_DEFAULT = "the default account"
+"""The reason for an account to which nothing but the lack of another one leads."""
 # Words whose attribute is made by hand below, or that hold for the whole file.
 _BY_HAND = ("auth", "auto_from", "caller_config", "from", "timeout")
 _PLAIN = tuple((word, row[2]) for word, row in WORDS.items() if row[0] == ACTS and word not in _BY_HAND)
@@ -68,8 +70,9 @@ class Account:
         "rate", "retry", "uncertain", "warn",
         "domain", "dsn_notify", "dsn_return", "extract_minus_args", "from_full_name", "host", "logfile", "maildomain",
         "keep_connections", "local_mail", "local_sender", "max_recipients", "name", "notes", "null_sender", "password",
-        "passwordeval", "place", "port", "privacy", "sender", "sender_from_header", "servers", "set_date_header",
-        "set_from_header", "set_msgid_header", "source_ip", "srv_domains", "syslog", "timeout", "timeout_written", "tls",
+        "passwordeval", "place", "port", "privacy", "recipient_domains", "sender", "sender_from_header", "servers",
+        "set_date_header", "set_from_header", "set_msgid_header", "source_ip", "srv_domains", "syslog", "timeout",
+        "timeout_written", "tls",
         "tls_cert_file", "tls_certcheck", "tls_crl_file", "tls_fingerprint", "tls_host_override", "tls_key_file",
         "system_mail", "tls_min_version", "tls_starttls", "tls_trust_file", "undisclosed_recipients", "user",
     )  # fmt: skip
@@ -104,6 +107,7 @@ class Account:
     privacy: bool
     queue: str | None
     rate: tuple[int, float] | None
+    recipient_domains: tuple[str, ...] | None
     retry: tuple[float, float]
     sender_from_header: bool
     set_date_header: "When"
@@ -273,7 +277,7 @@ def choose(
     if section is None:
         hint = 'write "account default : NAME"' if sections else "host is the least it needs"
         raise ConfigError(f"it has no default account; {hint}", file.place)
-    return Account(file, section, uid), "the default account"
+    return Account(file, section, uid), BY_DEFAULT
 
 
 def _known_names(file: File) -> str:

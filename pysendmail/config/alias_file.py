@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pysendmail.config.alias_syntax import Include, Refused
     from pysendmail.message.address import Mailbox
 
+OWNER = b"owner-"
 _SMALL = 1 << 16  # octets, of which the index is made at once
 _SEARCHES = 8  # after so many the index is cheaper
 _QUOTED = 32  # lines with a quoted name, among which a search looks
@@ -48,7 +49,7 @@ class Entry:
 class AliasFile:
     """The text of an alias file; `place` is its name in errors."""
 
-    __slots__ = ("_counted", "_entries", "_index", "_lower", "_searches", "_text", "place")
+    __slots__ = ("_counted", "_entries", "_index", "_lower", "_owners", "_searches", "_text", "place")
 
     def __init__(self, text: bytes, place: str) -> None:
         self.place = place
@@ -58,6 +59,7 @@ class AliasFile:
         self._searches = 0
         self._counted = 0, 0  # an offset, and the lines that end before it
         self._index: dict[bytes, int] | None = None
+        self._owners: bool | None = None
         self._entries: dict[int, Entry] = {}
 
     def find(self, key: bytes) -> Entry | None:
@@ -76,6 +78,13 @@ class AliasFile:
     def includes(self) -> bool:
         """Tell whether the file may include lists."""
         return b":include:" in self._text.lower()
+
+    @property
+    def has_owners(self) -> bool:
+        """Tell whether there may be an alias of a list's owner."""
+        if self._owners is None:
+            self._owners = OWNER in self._text.lower()
+        return self._owners
 
     def orphan(self) -> str:
         """Return the place of a first line that continues nothing, "" if there is none."""

@@ -36,10 +36,25 @@ class Refused:
         self.what = what
 
 
-class Final(Mailbox):
+class Listed(Mailbox):
+    """An address that stands for a list; `owner` is the name of the alias who gets what comes back, b"" if there is none."""
+
+    __slots__ = ("owner",)
+
+    def __init__(self, of: Mailbox, owner: bytes) -> None:
+        super().__init__(of.local, of.domain, of.start, of.end)
+        self.owner = owner
+
+
+class Final(Listed):
     """A name that was written with a backslash, whose alias does not count."""
 
     __slots__ = ()
+
+
+def listed(mailbox: Mailbox, owner: bytes) -> Mailbox:
+    """Return an address as one of a list that has an owner."""
+    return Final(mailbox, owner) if isinstance(mailbox, Final) else Listed(mailbox, owner)
 
 
 def key_of(name: bytes) -> bytes:
@@ -123,7 +138,7 @@ def _target(piece: bytes, value: bytes) -> "list[Mailbox | Include | Refused] | 
         return [Refused("a file")]
     if value[:1] == b"\\":
         bare = _addresses(value[1:])
-        return None if bare is None else [Final(one.local, one.domain, 0, 0) for one in bare if isinstance(one, Mailbox)]
+        return None if bare is None else [Final(one, b"") for one in bare if isinstance(one, Mailbox)]
     return _addresses(piece)
 
 

@@ -9,8 +9,8 @@ the names in a loop.
 import os
 
 from pysendmail.config import alias_list
-from pysendmail.config.alias_file import AliasFile, Entry
-from pysendmail.config.alias_syntax import Final, Include, Refused, key_of
+from pysendmail.config.alias_file import OWNER, AliasFile, Entry
+from pysendmail.config.alias_syntax import Final, Include, Refused, key_of, listed
 from pysendmail.config.reader import read_regular, shown
 from pysendmail.errors import ConfigError, DataError, NoUser
 from pysendmail.message.address import Mailbox
@@ -19,7 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    Step = tuple[bytes, "Entry | _List", Iterator[Mailbox | Include | Refused]]
+    Step = tuple[bytes, "Entry | _List", Iterator[Mailbox | Include | Refused], bytes]
 
 FILE_LIMIT = 16 << 20
 _CATCH_ALL = (b"default", b"*")
@@ -76,6 +76,13 @@ class Aliases:
             if (entry := self._file.find(key)) is not None:
                 return key, entry
         return None
+
+    def owner_of(self, key: bytes) -> bytes:
+        """Return the name of the alias who gets what comes back from a list, b"" if it has none. Raises ConfigError."""
+        if not self._file.has_owners:
+            return b""
+        found = self._file.find(OWNER + key.removesuffix(b"+*"))
+        return b"" if found is None else found.name
 
     def included(self, path: bytes) -> "list[Mailbox | Include | Refused]":
         """Return what a list contains. Raises ConfigError."""
@@ -206,22 +213,22 @@ class _Walk:
         states = self._states
         if start in states:
             return
-        stack: list[Step] = [(start, first, iter(first.targets))]
+        stack: list[Step] = [(start, first, iter(first.targets), self._aliases.owner_of(start))]
         states[start] = _OPEN
         try:
             while stack:
-                key, source, rest = stack[-1]
+                key, source, rest, owner = stack[-1]
                 for target in rest:
                     self.left -= 1
                     if self.left < 0:
                         raise _too_far()
-                    step = self._step(target, source)
+                    step = self._step(target, source, owner)
                     if step is None:
                         continue
                     if states.get(step[0]) == _OPEN:
-                        raise _loop([*[one for one, _, _ in stack], step[0]], source.place)
+                        raise _loop([*[one for one, *_ in stack], step[0]], source.place)
                     if step[0] not in states:
-                        if step[0][:2] == b"/\0" and sum([one[:2] == b"/\0" for one, _, _ in stack]) >= _DEEPEST:
+                        if step[0][:2] == b"/\0" and sum([one[:2] == b"/\0" for one, *_ in stack]) >= _DEEPEST:
                             raise ConfigError(f"lists include each other more than {_DEEPEST} deep", source.place)
                         states[step[0]] = _OPEN
                         stack.append(step)
@@ -230,17 +237,17 @@ class _Walk:
                     states[key] = _DONE
                     stack.pop()
         finally:
-            for key, _, _ in stack:
+            for key, *_ in stack:
                 states[key] = _DONE
 
-    def _step(self, target: "Mailbox | Include | Refused", source: "Entry | _List") -> "Step | None":
-        """Take an address, or return what has to be walked through."""
+    def _step(self, target: "Mailbox | Include | Refused", source: "Entry | _List", owner: bytes) -> "Step | None":
+        """Take an address, or return what has to be walked through; a list within another one may have an own owner."""
         if isinstance(target, Refused):
             self.refused.append((source, target.what))
             return None
         if isinstance(target, Include):
             try:
-                return b"/\0" + target.path, _List(target.path), iter(self._aliases.included(target.path))
+                return b"/\0" + target.path, _List(target.path), iter(self._aliases.included(target.path)), owner
             except ConfigError as error:
                 text = f"{error.text} (a list that {source.place} includes)" if error.place else error.text
                 raise ConfigError(text, error.place or source.place) from None
@@ -249,9 +256,9 @@ class _Walk:
             if not any([self._states.get(key) == _OPEN for key in _CATCH_ALL]):
                 found = self._aliases.catch_all()
         if found is None:
-            self.found.setdefault(target.key, target)
+            self.found.setdefault(target.key, listed(target, owner) if owner else target)
             return None
-        return found[0], found[1], iter(found[1].targets)
+        return found[0], found[1], iter(found[1].targets), self._aliases.owner_of(found[0]) or owner
 
 
 def load(file_name: str) -> Aliases:

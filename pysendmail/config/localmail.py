@@ -1,7 +1,7 @@
 """Who gets mail for names of this machine that no alias knows: the words system_mail and local_mail."""
 
 from pysendmail.config.accounts import mailname
-from pysendmail.config.alias_syntax import Final
+from pysendmail.config.alias_syntax import Final, listed
 from pysendmail.message.address import parse
 
 TYPE_CHECKING = False
@@ -31,7 +31,13 @@ class LocalMail:
         if found is None:
             return self._of_this_machine(mailbox)
         # An alias may lead to a name that has none.
-        return [target for one in found for target in self._of_this_machine(one) or [one]]
+        return [target for one in found for target in self._behind(one)]
+
+    def _behind(self, one: "Mailbox") -> "list[Mailbox]":
+        found = self._of_this_machine(one)
+        if found is None:
+            return [one]
+        return [listed(target, one.owner) for target in found] if one.owner else found
 
     def _of_this_machine(self, mailbox: "Mailbox") -> "list[Mailbox] | None":
         if isinstance(mailbox, Final):

@@ -96,6 +96,21 @@ def domains(value: str) -> tuple[str, ...] | None:
         raise Expected("domains, parted by blanks") from None
 
 
+def recipient_domains(value: str) -> tuple[str, ...] | None:
+    """Read domains parted by blanks, all below one as .DOMAIN; `*.DOMAIN` is taken as well, and no value takes them back."""
+    found = []
+    try:
+        for item in _items(value):
+            bare = item.removeprefix("*")
+            below = bare[:1] == "."
+            if not below and bare != item:
+                raise Expected("a point after the asterisk")
+            found.append("." * below + _name(bare[below:]).lower())
+    except Expected:
+        raise Expected("domains, parted by blanks, such as example.org or .example.org") from None
+    return tuple(found) or None
+
+
 def _name(value: str) -> str:
     """Check a host name or domain; it goes into commands and log lines, so only the characters of names are let in."""
     if not value.isascii():

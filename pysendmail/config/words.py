@@ -56,6 +56,7 @@ WORDS: "dict[str, tuple[int, Callable[[str], object], object]]" = {
     "local_mail": (ACTS, values.mailboxes, None),
     "system_mail": (ACTS, values.mailboxes, None),
     "bad_recipients": (ACTS, values.bad_recipients, "refuse"),
+    "recipient_domains": (ACTS, values.recipient_domains, None),
     "max_recipients": (ACTS, values.recipients, 1000),
     "extract_minus_args": (ACTS, values.flag, False),
     # the message

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from pysendmail.daemon.listener import Peer
     from pysendmail.options import Options
     from pysendmail.queue.store import Store
+    from pysendmail.queue.values import Entry
 
 _MEMORY = 16 << 20  # octets of messages that are kept in memory while they come in, for all callers together
 _MOST_OF_ONE = 1 << 20
@@ -243,7 +244,7 @@ class Hall:
         return rule.size if rule is not None and rule.size is not None else sys.maxsize
 
     def submit(self, client: "Client | Peer", message: "Message", envelope: "Envelope | None" = None) -> str:
-        """Have a message committed, and answer its caller when that is done; return its id.
+        """Have a message committed, all of its parts or none, and answer its caller when that is done; return its id.
 
         `envelope` is that of an SMTP session. Raises the Failure that is the answer.
         """
@@ -252,45 +253,51 @@ class Hall:
         now = time()
         qid = ids.next(now)
         caller = self.caller(client.uid)
-        composed = self._policy.compose(
+        parts = self._policy.compose(
             options, caller, self.file, message,
             now=now, clock=self.loop.now, qid=qid, envelope=envelope, aliases=self.aliases,
         )  # fmt: skip
-        account = composed.account
-        log = Log(account.syslog, account.logfile, log_tag(options))
-        for part, text in intake_lines(composed, options, client.uid):
-            log.write(part, f"{qid}: {text}", now)
-        submitted = Submitted(
-            composed.parcel, qid=qid, uid=client.uid, account=account.name, config="", now=now, tag=log.tag
-        )
-        entry = submitted.entry()
-        mode = _mode(options.delivery, account)
-        if mode == "q":
-            for recipient in entry.recipients:
-                recipient.due = now + account.retry[0]
-        entry.awaited = mode == "i"
+        mode = _mode(options.delivery, parts[0].base)
+        entries: list[Entry] = []
+        logs: list[tuple[str, Log]] = []
+        for composed in parts:
+            account = composed.account
+            log = Log(account.syslog, account.logfile, log_tag(options))
+            logs.append((composed.qid, log))
+            for part, text in intake_lines(composed, options, client.uid):
+                log.write(part, f"{composed.qid}: {text}", now)
+            submitted = Submitted(
+                composed.parcel, qid=composed.qid, uid=client.uid, account=account.name, config="", now=now, tag=log.tag
+            )
+            entry = submitted.entry()
+            if mode == "q":
+                for recipient in entry.recipients:
+                    recipient.due = now + account.retry[0]
+            entry.awaited = mode == "i"
+            entries += [entry, *_reports(submitted, composed, account)]
         loop = self.loop
 
         def done(failure: errors.Failure | None) -> None:
             message.body.close()
-            loop.post(lambda: self._committed(client, qid, log, now, failure, entry.awaited))
+            loop.post(lambda: self._committed(client, logs, now, failure, mode == "i"))
 
-        client.job = Job([entry, *_reports(submitted, composed, account)], done)
+        client.job = Job(entries, done)
         self._committer.take(client.job)
         return qid
 
     def _committed(
-        self, client: "Client | Peer", qid: str, log: Log, now: float, failure: errors.Failure | None, awaited: bool
+        self, client: "Client | Peer", logs: list[tuple[str, Log]], now: float, failure: errors.Failure | None, awaited: bool
     ) -> None:
+        text = "queued" if failure is None else f"fatal: {failure}"
+        for qid, log in logs:
+            log.write("cleanup", f"{qid}: {text}", now, warning=failure is not None)
         if failure is not None:
-            log.write("cleanup", f"{qid}: fatal: {failure}", now, warning=True)
             failure.logged = True
             client.refuse(failure)
             return
-        log.write("cleanup", f"{qid}: queued", now)
         client.job = None
         if awaited:
-            self._waiting.begin(client, qid)
+            self._waiting.begin(client, [qid for qid, _ in logs])
         elif client.fd >= 0:
             client.answer(0)
 

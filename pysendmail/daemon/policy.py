@@ -6,7 +6,7 @@ but a peer of the listener, who has no uid, only where there is no section at al
 """
 
 from pysendmail import errors
-from pysendmail.command.compose import compose
+from pysendmail.command.compose import compose_all
 from pysendmail.command.identity import NO_UID
 from pysendmail.config.callers import EVERYBODY, GROUP, LISTENER, USER
 from pysendmail.daemon.directory import Directory
@@ -68,8 +68,8 @@ class Policy:
         envelope: "Envelope | None" = None,
         received: bool = True,
         aliases: "Callable[[Account], Aliases | None] | None" = None,
-    ) -> "Composed":
-        """Compose a message as the caller's section permits it; `clock` is the time of a clock that never goes back.
+    ) -> "list[Composed]":
+        """Compose the parts of a message as the caller's section permits it; `clock` never goes back.
 
         Raises as compose does; NoPermission for what the caller may not do, TempFail for what he may do later.
         """
@@ -77,16 +77,17 @@ class Policy:
         if rule is not None:
             check_size(rule, sum([len(field.raw) for field in message.fields]) + message.body.size)
             self._check_pace(rule, caller, clock)
-        composed = compose(
+        parts = compose_all(
             options, caller, file, message, now=now, qid=qid, envelope=envelope, received=received, aliases=aliases,
             forced=None if rule is None else rule.use_account,
         )  # fmt: skip
         if rule is not None:
             written = any(field.name == b"from" and field.value for field in message.fields)
-            check_senders(rule, caller, composed, written)
+            for composed in parts:
+                check_senders(rule, caller, composed, written)
             if rule.rate is not None:
                 self._rates.use(caller.uid, rule.rate, clock)
-        return composed
+        return parts
 
     def notes(self) -> list[str]:
         """Return a note for each section of a user or group that this machine does not have; it binds nobody."""

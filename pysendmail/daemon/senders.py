@@ -70,7 +70,9 @@ class Senders:
             return False
         if composed.sender and not self._allow_all(address.parse(composed.sender)):
             composed.notes.append("the envelope sender was replaced, since the caller may not use it")
-            composed.sender = composed.parcel.reverse_path = aligned
+            composed.sender = aligned
+            if composed.owner is None:
+                composed.parcel.reverse_path = aligned
         fields: list[Field] = []
         for field in _fields(composed):
             if field.name not in AUTHORS + AGENTS or not field.value:

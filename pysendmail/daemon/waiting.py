@@ -31,22 +31,25 @@ _LAST = 3.0  # seconds after which nobody begins a message any more when the dae
 
 
 class Waiting:
-    """The callers who wait, each for one message."""
+    """The callers who wait, each for one message, which may have parts and is known by the id of the first."""
 
-    __slots__ = ("_callers", "_hall", "_since")
+    __slots__ = ("_callers", "_hall", "_parts", "_since")
 
     def __init__(self, hall: "Hall") -> None:
         self._hall = hall
+        self._parts: dict[str, list[str]] = {}
         self._callers: dict[str, Client | Peer] = {}
         self._since: dict[str, float] = {}
 
     def __len__(self) -> int:
         return len(self._callers)
 
-    def begin(self, client: "Client | Peer", qid: str) -> None:
-        """Wait for the answers to a message that was just committed."""
+    def begin(self, client: "Client | Peer", qids: list[str]) -> None:
+        """Wait for the answers to a message that was just committed, in one or more parts."""
+        qid = qids[0]
+        self._parts[qid] = qids
         if client.fd < 0:
-            self._settle(qid)
+            self._settle(self._forget(qid))
             return
         self._callers[qid] = client
         self._since[qid] = self._hall.loop.now
@@ -65,8 +68,7 @@ class Waiting:
     def left(self, client: "Client | Peer") -> None:
         """Note that a caller is gone."""
         for qid in [qid for qid, one in self._callers.items() if one is client]:
-            self._forget(qid)
-            self._settle(qid)
+            self._settle(self._forget(qid))
 
     def look(self) -> None:
         """Look what became of all messages for which somebody waits."""
@@ -90,60 +92,72 @@ class Waiting:
 
     def _let_go(self, qid: str, client: "Client | Peer") -> None:
         """Tell a caller that his message is in the queue, where it goes on as any other one."""
-        self._forget(qid)
-        self._settle(qid)
+        self._settle(self._forget(qid))
         client.answer(0)
 
     def _is_on(self, qid: str) -> bool:
         """Tell whether a message is in the hands of somebody who delivers."""
         try:
-            item = self._hall.store.get(qid)
+            items = [self._hall.store.get(one) for one in self._parts[qid]]
         except errors.Failure:
             return True  # who knows
-        return item is not None and any(one.state == states.ACTIVE for one in item.recipients)
+        return any(one.state == states.ACTIVE for item in items if item is not None for one in item.recipients)
 
     def _look(self, qid: str, client: "Client | Peer") -> None:
+        store, qids = self._hall.store, self._parts[qid]
         try:
-            found = awaited.look(self._hall.store, qid, time())
-            if isinstance(found, awaited.Pending):
+            found = self._found(qids)
+            if found is None:
                 return
             code = found.code
             options = client.options
-            if code and options is not None and options.mail_back and self._can_be_mailed(qid):
+            if code and options is not None and options.mail_back and self._can_be_mailed(qids):
                 code = 0
-            if not awaited.settle(self._hall.store, qid, self._settings, time(), told=bool(code)):
-                return  # it has changed meanwhile
+            # What has changed meanwhile is looked at again; but who was told of a part has to be told of it.
+            if not awaited.settle(store, qid, self._settings, time(), told=bool(code)):
+                return
+            for other in qids[1:]:
+                if not awaited.settle(store, other, self._settings, time(), told=bool(code)):
+                    awaited.settle(store, other, self._settings, time())
             if found.failed and not code:
                 self._hall.notify()  # of the report on them
         except errors.Failure as failure:
             self._hall.note(f"{qid}: the answer cannot be found out now: {failure}")
             return
         self._forget(qid)
-        shown = self._journey(qid) if options is not None and options.verbose else ""
+        shown = "".join(map(self._journey, qids)) if options is not None and options.verbose else ""
         client.answer(code, shown + (self._text(client, found) if code else ""))
 
-    def _can_be_mailed(self, qid: str) -> bool:
+    def _found(self, qids: list[str]) -> "awaited.Answer | None":
+        """Return the answer to a message with all its parts, None if there is none yet."""
+        told: list[awaited.Told] = []
+        first = True
+        for qid in qids:
+            found = awaited.look(self._hall.store, qid, time())
+            if isinstance(found, awaited.Pending):
+                return None
+            told += found.recipients
+            first = first and found.awaited
+        return awaited.Answer(told, first)
+
+    def _can_be_mailed(self, qids: list[str]) -> bool:
         """Tell whether the sender can be told by mail of all who were refused."""
-        item = self._hall.store.get(qid)
-        if item is None or not item.message.sender:
-            return False
-        failed = [one for one in item.recipients if one.state == states.FAILED]
-        return bool(failed) and all([failure_report(item.message, one) for one in failed])
+        items = [item for qid in qids if (item := self._hall.store.get(qid)) is not None]
+        failed = [(item.message, one) for item in items for one in item.recipients if one.state == states.FAILED]
+        return bool(failed) and all([message.sender and failure_report(message, one) for message, one in failed])
 
     def _text(self, client: "Client | Peer", found: awaited.Answer) -> str:
         """Return the lines for standard error."""
         if client.options is not None and client.options.errors == "q":
             return ""
         said: list[bytes] = []
+        groups: dict[str, list[Outcome]] = {}
+        for one in found.failed:
+            groups.setdefault(one.relay, []).append(Outcome(one.address, FAILED, one.code, one.dsn, one.reply.encode(), ""))
+        for one in found.sent:
+            groups.setdefault(one.relay, []).append(Outcome(one.address, SENT, 0, one.dsn, b"", ""))
         with console.Elsewhere(lambda descriptor, data: said.append(data)):
-            for relay in dict.fromkeys([one.relay for one in found.failed]):
-                outcomes = [
-                    Outcome(one.address, FAILED, one.code, one.dsn, one.reply.encode(), "")
-                    for one in found.failed
-                    if one.relay == relay
-                ]
-                outcomes += [Outcome(one.address, SENT, 0, one.dsn, b"", "") for one in found.sent]
-                result.tell_outcomes(client.program, outcomes, relay or "none")
+            result.tell(client.program, [(outcomes, relay or "none") for relay, outcomes in groups.items()])
         return b"".join(said).decode("utf-8", "surrogateescape")
 
     def _journey(self, qid: str) -> str:
@@ -154,22 +168,25 @@ class Waiting:
             return ""  # the answer counts
         return "".join([f"=== {_shown(leg)}\n" for leg in legs])
 
-    def _settle(self, qid: str) -> None:
+    def _settle(self, qids: list[str]) -> None:
         """Let a message go on without anybody who waits: who was refused is reported to its sender."""
-        try:
-            awaited.settle(self._hall.store, qid, self._settings, time())
-            self._hall.notify()
-        except errors.Failure as failure:
-            # Nobody is forgotten: the deliver process settles what has been left for long.
-            self._hall.note(f"{qid}: nobody waits for the answer any more, which cannot be noted now: {failure}")
+        for qid in qids:
+            try:
+                awaited.settle(self._hall.store, qid, self._settings, time())
+            except errors.Failure as failure:
+                # Nobody is forgotten: the deliver process settles what has been left for long.
+                self._hall.note(f"{qid}: nobody waits for the answer any more, which cannot be noted now: {failure}")
+        self._hall.notify()
 
     def _settings(self, account: str, config: str) -> "Settings":
         chosen = accounts.choose(self._hall.file, account=account.encode("latin-1") or None)[0]
         return settings_of(chosen, mail_domain(chosen))
 
-    def _forget(self, qid: str) -> None:
+    def _forget(self, qid: str) -> list[str]:
+        """Wait for a message no more; return the ids of its parts."""
         self._callers.pop(qid, None)
         self._since.pop(qid, None)
+        return self._parts.pop(qid)
 
 
 def _shown(leg: "Leg") -> str:

@@ -24,10 +24,12 @@ class Mailbox:
     """One address: local part and domain without quoting, comments and blanks, and where it stood in the text.
 
     `domain` is b"" for an unqualified name; a domain literal keeps its brackets; case is kept and nothing is converted.
-    text[start:end] is the addr-spec as written, a source route included, angle brackets excluded.
+    text[start:end] is the addr-spec as written, a source route included, angle brackets excluded. `owner` is that of the
+    list through which the address was found, b"" without one.
     """
 
     __slots__ = ("_address", "domain", "end", "local", "start")
+    owner = b""
 
     def __init__(self, local: bytes, domain: bytes, start: int, end: int, address: bytes = b"") -> None:
         self.local = local

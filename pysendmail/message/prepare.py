@@ -29,12 +29,13 @@ class Prepared:
     """A message ready to be sent, but for its body and for what the server cannot take.
 
     fields: the header as it leaves. sender: the reverse-path without <>, b"" for the null sender. recipients: canonical
-    addresses, each once. bad: recipients that were skipped as (text, reason). notes: for the log. from_address: the
+    addresses, each once. bad: recipients that were skipped as (text, reason). owners: the names of those who get what comes
+    back from a list, by recipient. notes: for the log. from_address: the
     address of the From field (Resent-From in a resent message), None without one. replaced: the reverse-path for which
     local_sender stands, None if it does not.
     """
 
-    __slots__ = ("bad", "fields", "from_address", "notes", "recipients", "replaced", "sender")
+    __slots__ = ("bad", "fields", "from_address", "notes", "owners", "recipients", "replaced", "sender")
 
     def __init__(
         self,
@@ -44,6 +45,7 @@ class Prepared:
         bad: list[tuple[bytes, str]],
         notes: list[str],
         replaced: bytes | None = None,
+        owners: dict[bytes, bytes] | None = None,
     ) -> None:
         self.fields = fields
         self.sender = sender
@@ -51,6 +53,7 @@ class Prepared:
         self.bad = bad
         self.notes = notes
         self.replaced = replaced
+        self.owners = owners or {}
         self.from_address = header_from(fields)
 
 
@@ -97,7 +100,7 @@ def prepare(
     for at, parsed in lists.items():
         fields[at] = _readdressed(fields[at], parsed, facts, rewrite, originals, notes)
     fields = [*repair(fields, block, sender, facts, notes), *originals]
-    return Prepared(fields, sender.reverse_path, found, recipients.bad, notes, sender.replaced)
+    return Prepared(fields, sender.reverse_path, found, recipients.bad, notes, sender.replaced, recipients.owners)
 
 
 def _readdressed(

@@ -21,10 +21,11 @@ class Recipients:
     """Envelope recipients in the order they came, each once, after alias expansion.
 
     `bad` collects what is no address as (text, reason) if `skip_bad`; otherwise the first one raises errors.DataError.
-    An alias that leads to nobody raises errors.NoUser, or is bad likewise.
+    An alias that leads to nobody raises errors.NoUser, or is bad likewise. `owners` are those of the lists through which
+    addresses were found, by address.
     """
 
-    __slots__ = ("_expand", "_found", "_maildomain", "_skip_bad", "bad")
+    __slots__ = ("_expand", "_found", "_maildomain", "_skip_bad", "bad", "owners")
 
     def __init__(self, maildomain: bytes, skip_bad: bool, expand: "Expand | None") -> None:
         self._found: dict[tuple[bytes, bytes], bytes] = {}
@@ -32,6 +33,7 @@ class Recipients:
         self._skip_bad = skip_bad
         self._expand = expand
         self.bad: list[tuple[bytes, str]] = []
+        self.owners: dict[bytes, bytes] = {}
 
     def take(self, text: bytes, found: "AddressList") -> None:
         """Take all mailboxes of a list that was parsed from the text, and refuse or collect its bad pieces."""
@@ -50,7 +52,10 @@ class Recipients:
                 self._add(mailbox)
             else:
                 for target in targets:
+                    before = len(self._found)
                     self._add(target)
+                    if target.owner and len(self._found) > before:
+                        self.owners[next(reversed(self._found.values()))] = target.owner
 
     def remove(self, others: "Recipients") -> None:
         """Remove the recipients that the others have too."""

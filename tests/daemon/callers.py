@@ -53,6 +53,7 @@ class Door:
 
     def take(self, text: bytes, *arguments: str, caller: Caller = ALICE, envelope: Envelope | None = None) -> Composed:
         options = parse([argument.encode() for argument in arguments], b"sendmail")
-        return self.policy.compose(
+        (found,) = self.policy.compose(
             options, caller, self.file, message(text), now=NOW, clock=self.clock, qid=QID, envelope=envelope, received=False
         )
+        return found

@@ -225,7 +225,7 @@ def test_received_says_the_uid_only_if_that_is_wanted(word: str, shown: bool) ->
     door = Door(word + "caller alice\n")
     for caller, said in ((ALICE, b"(pysendmail, from userid 1001) id"), (user(0, b"root"), b", from userid 0)")):
         options = parse([b"-t"], b"sendmail")
-        found = door.policy.compose(options, caller, door.file, message(TEXT), now=NOW, clock=0.0, qid=QID)
+        (found,) = door.policy.compose(options, caller, door.file, message(TEXT), now=NOW, clock=0.0, qid=QID)
         assert isinstance(found.parcel.fields, list)
         assert (said in found.parcel.fields[0].raw) is shown
         assert b"alice" not in found.parcel.fields[0].raw
@@ -233,7 +233,7 @@ def test_received_says_the_uid_only_if_that_is_wanted(word: str, shown: bool) ->
 
 def test_received_says_nothing_of_a_peer_of_the_listener() -> None:
     door = Door("received_user on\n")
-    found = door.policy.compose(parse([b"-t"]), PEER, door.file, message(TEXT), now=NOW, clock=0.0, qid=QID)
+    (found,) = door.policy.compose(parse([b"-t"]), PEER, door.file, message(TEXT), now=NOW, clock=0.0, qid=QID)
     assert isinstance(found.parcel.fields, list)
     assert b"(pysendmail) id" in found.parcel.fields[0].raw
 

@@ -38,8 +38,7 @@ class View:
 
     def facts(self) -> "dict[str, Any]":
         """Return all that is known, for JSON."""
-        found, composed = self._found, self._found.composed
-        account, rule = found.account, found.rule
+        found, account, rule = self._found, self._found.account, self._found.rule
         return {
             "configuration": self._file.place,
             "caller": {
@@ -47,6 +46,18 @@ class View:
                 "login": _text(self._caller.login),
                 "section": None if rule is None else rule.place,
             },
+            **self._part(found),
+            "others": [self._part(other) for other in found.others],
+            "daemon": self._daemon,
+            "delivery": self._mode() if account is not None else None,
+            "refusal": None if found.failure is None else str(found.failure),
+            "exit_code": self.code,
+        }
+
+    def _part(self, found: "Explanation") -> "dict[str, Any]":
+        """Return what is known of the message for some of its recipients, or for all."""
+        account, composed = found.account, found.composed
+        return {
             "account": None if account is None else account.name,
             "reason": found.reason or None,
             "server": None if account is None else {"host": account.host, "port": account.port, "tls": account.tls},
@@ -55,20 +66,24 @@ class View:
             and [{"address": _text(one), "from": found.origins[one]} for one in composed.parcel.recipients],
             "skipped": composed and [{"text": _text(text), "reason": why} for text, why in composed.bad],
             "notes": composed and composed.notes,
-            "header": self._diff() if found.sent is not None else None,
+            "header": self._diff(found) if found.sent is not None else None,
             "octets": found.sent and found.sent.size,
-            "transport": self._transport(),
-            "daemon": self._daemon,
-            "delivery": self._mode() if account is not None else None,
-            "refusal": None if found.failure is None else str(found.failure),
-            "exit_code": self.code,
+            "transport": _transport(found),
         }
 
     def show(self) -> None:
         """Tell it in lines."""
-        found, composed = self._found, self._found.composed
+        found = self._found
         _line("configuration", self._file.place)
         _line("caller", f"{_who(self._caller)}; {self._binding()}")
+        for one in [found, *found.others]:
+            self._show_part(one)
+        if found.failure is not None:
+            _line("refused", str(found.failure))
+        _line("exit code", f"{self.code}" if self.code else "0 as far as this can be told without asking the server")
+
+    def _show_part(self, found: "Explanation") -> None:
+        composed = found.composed
         if found.account is not None:
             _line("account", found.reason)
             _line("server", f"{found.account.server_names()}, {_tls(found.account.tls)}")
@@ -82,16 +97,13 @@ class View:
                 _line("note", note)
         if found.sent is not None:
             _line("size", f"{found.sent.size} octets")
-            for transport in self._transport():
+            for transport in _transport(found):
                 _line("transport", transport)
             _line("delivery", self._delivery())
-            self._show_header()
-        if found.failure is not None:
-            _line("refused", str(found.failure))
-        _line("exit code", f"{self.code}" if self.code else "0 as far as this can be told without asking the server")
+            self._show_header(found)
 
-    def _show_header(self) -> None:
-        lines = self._diff()
+    def _show_header(self, found: "Explanation") -> None:
+        lines = self._diff(found)
         _line("header", "leaves as it came" if not lines else "")
         for line in lines:
             say(_shown(line))
@@ -103,13 +115,15 @@ class View:
 
     def _mode(self) -> str:
         """Return the delivery mode: direct where no queue holds what cannot be delivered at once."""
-        account = self._found.account
+        account, composed = self._found.account, self._found.composed
         if account is None:
             return "direct"
+        if composed is not None:
+            account = composed.base
         if self._daemon:
             written = account.written("delivery")
             return _MODES[self._options.delivery or (account.delivery if written else "b")]
-        if account.queue is None or (self._found.composed is not None and self._found.composed.bad):
+        if account.queue is None or (composed is not None and composed.bad):
             return "direct"
         return _MODES[self._options.delivery or account.delivery]
 
@@ -123,24 +137,11 @@ class View:
         }[mode]
         return f"{mode}: {what}" + (" (by the daemon)" if self._daemon else "")
 
-    def _transport(self) -> list[str]:
-        """Say what the octets of the message need from a server."""
-        sent, plain = self._found.sent, self._found.plain
-        if sent is None:
-            return []
-        if not sent.eight_bit and not sent.utf8:
-            return ["7bit, any server takes it"]
-        needs = " and ".join([word for word, wanted in (("8BITMIME", sent.eight_bit), ("SMTPUTF8", sent.utf8)) if wanted])
-        if isinstance(plain, errors.Failure):
-            return [f"8bit, {needs} needed; from a server without: exit code {plain.exit_code}: {plain}"]
-        octets = plain.size if plain is not None else 0
-        return [f"8bit, by {needs}; for a server without, it is encoded as 7bit without loss ({octets} octets)"]
-
-    def _diff(self) -> list[str]:
+    def _diff(self, found: "Explanation") -> list[str]:
         """Return how the header changes, as a unified diff of its lines."""
         from difflib import unified_diff
 
-        sent = self._found.sent
+        sent = found.sent
         assert sent is not None
         after = next(sent.chunks()).split(b"\r\n")[:-2]
         before = b"".join([field.raw for field in self._message.fields]).split(b"\r\n")[:-1]
@@ -149,6 +150,20 @@ class View:
                 [_text(line) for line in before], [_text(line) for line in after], "as it came", "as it leaves", lineterm=""
             )
         )
+
+
+def _transport(found: "Explanation") -> list[str]:
+    """Say what the octets of the message need from a server."""
+    sent, plain = found.sent, found.plain
+    if sent is None:
+        return []
+    if not sent.eight_bit and not sent.utf8:
+        return ["7bit, any server takes it"]
+    needs = " and ".join([word for word, wanted in (("8BITMIME", sent.eight_bit), ("SMTPUTF8", sent.utf8)) if wanted])
+    if isinstance(plain, errors.Failure):
+        return [f"8bit, {needs} needed; from a server without: exit code {plain.exit_code}: {plain}"]
+    octets = plain.size if plain is not None else 0
+    return [f"8bit, by {needs}; for a server without, it is encoded as 7bit without loss ({octets} octets)"]
 
 
 def _who(caller: "Caller") -> str:

@@ -1,7 +1,7 @@
 """What would become of a message: everything that is certain before a server is asked, and nothing is sent."""
 
 from pysendmail import errors
-from pysendmail.command.compose import aliases_of, choose_account, compose, expander
+from pysendmail.command.compose import aliases_of, choose_account, compose_all, expander
 from pysendmail.command.identity import mail_domain
 from pysendmail.message import address
 from pysendmail.message.header import resent_block
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pysendmail.config.callers import Rule
     from pysendmail.config.reader import File
     from pysendmail.daemon.policy import Policy
+    from pysendmail.delivery.parcel import Parcel
     from pysendmail.message.address import Mailbox
     from pysendmail.message.render import Rendered
     from pysendmail.options import Options
@@ -33,12 +34,16 @@ class Explanation:
     """What is known; what was not reached because of `failure` is None or empty.
 
     `sent` is the message for a server that offers everything; `plain` for one that offers nothing, or why it would be
-    refused. `origins` says for each recipient where he comes from.
+    refused. `origins` says for each recipient where he comes from. Where recipients go different ways this is about the
+    first part of the message, and `others` are the rest.
     """
 
-    __slots__ = ("account", "composed", "failure", "origins", "plain", "reason", "rule", "sender_origin", "sent")
+    __slots__ = (
+        "account", "composed", "failure", "origins", "others", "plain", "reason", "rule", "sender_origin", "sent",
+    )  # fmt: skip
 
     def __init__(self) -> None:
+        self.others: list[Explanation] = []
         self.rule: Rule | None = None
         self.account: Account | None = None
         self.reason = ""
@@ -94,26 +99,24 @@ class Explainer:
         found.rule = rule = self._policy.rule_of(caller)
         forced = None if rule is None else rule.use_account
         found.account, found.reason = chosen = choose_account(file, options, caller, message, None, forced)
+        base = found.account
         if rule is not None:
             check_size(rule, sum([len(field.raw) for field in message.fields]) + message.body.size)
-        found.composed = composed = compose(
+        parts = compose_all(
             options, caller, file, message, now=self._now, qid=self._qid, chosen=chosen, received=self._received,
             aliases=self._aliases,
         )  # fmt: skip
-        found.origins = self._origins(found.account, composed)
-        found.sender_origin = self._sender_origin(found.account, composed)
-        if rule is not None:
-            before = composed.sender
-            check_senders(rule, caller, composed, any(one.name == b"from" and one.value for one in message.fields))
-            if composed.sender != before:
-                found.sender_origin = f"align; {found.sender_origin} gave <{before.decode('utf-8', 'backslashreplace')}>"
-        parcel = composed.parcel
-        everybody = [parcel.reverse_path, *parcel.recipients]
-        found.sent = render(parcel.fields, parcel.body, everybody, eight_bit_ok=True, utf8_ok=True)
-        try:
-            found.plain = render(parcel.fields, parcel.body, everybody, eight_bit_ok=False, utf8_ok=False)
-        except errors.Failure as failure:
-            found.plain = failure
+        found.others = [Explanation() for _ in parts[1:]]
+        for one, composed in zip([found, *found.others], parts, strict=True):
+            one.account, one.reason, one.composed = composed.account, composed.reason, composed
+            one.origins = self._origins(base, composed)
+            one.sender_origin = self._sender_origin(composed.account, composed)
+            if rule is not None:
+                before = composed.sender
+                check_senders(rule, caller, composed, any(one.name == b"from" and one.value for one in message.fields))
+                if composed.sender != before:
+                    one.sender_origin = f"align; {one.sender_origin} gave <{before.decode('utf-8', 'backslashreplace')}>"
+            _render(one, composed.parcel)
 
     def _sender_origin(self, account: "Account", composed: "Composed") -> str:
         options = self._options
@@ -129,6 +132,8 @@ class Explainer:
             origin = "the login of the caller"
         if composed.replaced is not None:
             origin = f"local_sender of the account; {origin} gave <{composed.replaced.decode('utf-8', 'backslashreplace')}>"
+        if composed.owner is not None:
+            return f"the owner of the list; {origin} gave <{composed.sender.decode('utf-8', 'backslashreplace')}>"
         return f"null_sender of the account; {origin} gave <>" if account.null_sender and not composed.sender else origin
 
     def _origins(self, account: "Account", composed: "Composed") -> dict[bytes, str]:
@@ -157,6 +162,16 @@ class Explainer:
         for argument in options.recipients:
             for mailbox in address.parse(argument).mailboxes:
                 yield "the arguments", mailbox
+
+
+def _render(found: Explanation, parcel: "Parcel") -> None:
+    """Find out what the message is like for a server that offers everything, and for one that offers nothing."""
+    everybody = [parcel.reverse_path, *parcel.recipients]
+    found.sent = render(parcel.fields, parcel.body, everybody, eight_bit_ok=True, utf8_ok=True)
+    try:
+        found.plain = render(parcel.fields, parcel.body, everybody, eight_bit_ok=False, utf8_ok=False)
+    except errors.Failure as failure:
+        found.plain = failure
 
 
 def policy_for(file: "File", own: int) -> "Policy":
