@@ -177,6 +177,10 @@ class Log:
 
     def write_all(self, part: str, lines: "list[tuple[str, bool]]", now: float) -> None:
         """Write lines of one part, each with whether it is a warning."""
+        self.write_parts([(part, lines)], now)
+
+    def write_parts(self, parts: "list[tuple[str, list[tuple[str, bool]]]]", now: float) -> None:
+        """Write the lines of several parts, in this order."""
         if self._facility:
             system = Log._system
             if system is None:
@@ -184,11 +188,13 @@ class Log:
 
                 system = Log._system = SystemLog(_SYSTEM_LOG)
             clock = _stamp(now)[:_CLOCK]
-            for line, warning in lines:
-                system.write(self._facility, _WARNING if warning else _INFO, clock, f"{self.tag}/{part}", line)
+            for part, lines in parts:
+                for line, warning in lines:
+                    system.write(self._facility, _WARNING if warning else _INFO, clock, f"{self.tag}/{part}", line)
         if self._path:
-            head = f"{_stamp(now)} {self.tag}/{part}[{os.getpid()}]: "
-            self._append("".join([f"{head}{line}\n" for line, _ in lines]))
+            stamp, pid = _stamp(now), os.getpid()
+            heads = [(f"{stamp} {self.tag}/{part}[{pid}]: ", lines) for part, lines in parts]
+            self._append("".join([f"{head}{line}\n" for head, lines in heads for line, _ in lines]))
 
     @staticmethod
     def reopen() -> None:

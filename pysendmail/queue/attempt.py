@@ -93,7 +93,6 @@ class Attempt:
             self._waiting.setdefault(one.address, []).append(one)
         self._body: _Watched | None = None
         self._dsn_offered = False
-        self._all_sent = True
 
     def run(self) -> None:
         """Make the attempt and settle its outcomes. Raises Unrecorded and Unopened."""
@@ -118,8 +117,6 @@ class Attempt:
             send_all(self._session, parcel, make_mail(parcel, client), self._settle, self._reopen, self._served)
         except errors.Failure as failure:
             self.fail(failure)
-        if self._all_sent and self._round.is_gone(message):
-            self._write("removed")
 
     def fail(self, failure: errors.Failure) -> None:
         """Let those who have no outcome yet have that of a failure of this message."""
@@ -184,9 +181,8 @@ class Attempt:
             pairs += [(one, outcome) for one in self._waiting.pop(outcome.recipient, [])]
         if not pairs:
             return
-        now, chance = self._round.clock(), 0.0
-        if any([outcome.state != SENT for outcome in outcomes]):
-            self._all_sent, chance = False, self._round.chance()
+        now = self._round.clock()
+        chance = self._round.chance() if any([outcome.state != SENT for outcome in outcomes]) else 0.0
         passed = monotonic() - self._started
         age = max(0.0, now - passed - self._setup - self._item.message.created)
         session = self._session
@@ -197,7 +193,6 @@ class Attempt:
 
     def _hold(self, failure: errors.Failure) -> None:
         """Hold everybody who is left, since what is stored is not what was accepted."""
-        self._all_sent = False
         message = self._item.message
         now = self._round.clock()
         reply = f"the stored message is damaged, so it is held: {failure}"
@@ -217,7 +212,7 @@ class Attempt:
         """Write a line of the log about this message."""
         message = self._item.message
         log = self._lane.log(message.tag or "pysendmail")
-        self._round.write_log(log, "qmgr", [(f"{message.qid}: {text}", warning)], self._round.clock())
+        self._round.write_log(log, [("qmgr", [(f"{message.qid}: {text}", warning)])], self._round.clock())
 
 
 def _is_damage(failure: errors.Failure | None) -> bool:

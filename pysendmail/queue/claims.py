@@ -8,11 +8,10 @@ nothing that bears his number, which was never given to anybody else.
 from _thread import allocate_lock
 
 from pysendmail import errors
-from pysendmail.queue import leases, room, rows, schema
-from pysendmail.queue.sqlite import REPLY_LIMIT, insert
-from pysendmail.queue.states import ACTIVE, CODES, FAILED, HELD, REMOVED, RESULTS, SENT, UNCERTAIN, WAITING
+from pysendmail.queue import finishing, leases, room, rows
+from pysendmail.queue.states import ACTIVE, CODES, HELD
 from pysendmail.queue.store import LeaseLost, Malformed
-from pysendmail.queue.values import Item, Recipient, Result
+from pysendmail.queue.values import Item, Recipient
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pysendmail.queue.database import Database
-    from pysendmail.queue.values import Notice, Select
+    from pysendmail.queue.values import Notice, Result, Select
 
 DAMAGED_DSN = "4.3.0"
 DAMAGED = "the stored message is damaged (a checksum is wrong), so it is not sent; see `pysendmail queue check`"
@@ -29,17 +28,6 @@ DAMAGED = "the stored message is damaged (a checksum is wrong), so it is not sen
 _GIVE_BACK = "UPDATE recipient SET state = origin, origin = 0, owner = 0 WHERE state = 4 AND owner = ?"
 _HOLDS = "SELECT 1 FROM recipient WHERE state = 4 AND owner = ?"
 _TAKE = "UPDATE recipient SET origin = state, state = 4, owner = ? WHERE message = ? AND number = ?"
-_REPORT = (
-    "UPDATE recipient SET state = ?, origin = ?, due = ?, warned = warned OR ?, attempts = attempts + ?,"
-    " first_tried = CASE WHEN first_tried = 0 THEN ifnull(?, 0.0) ELSE first_tried END,"
-    " last_tried = ifnull(?, last_tried), done = ?, reply = ?, dsn = ?, relay = ?, code = ?, owner = 0"
-    " WHERE message = ? AND number = ? AND state = 4 AND owner = ?"
-)
-_NOTE = (
-    "INSERT INTO journey SELECT NULL, m.qid, m.uid, m.created, m.sender, ?, r.address, ?, ?, ?, ?, ?, ?, ?, ?"
-    " FROM recipient r JOIN message m ON m.id = r.message WHERE r.message = ? AND r.number = ?"
-)
-_IS_AWAITED = f"SELECT 1 FROM message WHERE id = ? AND flags & {schema.AWAITED}"
 
 
 class Claims:
@@ -99,28 +87,23 @@ class Claims:
 
         return self._database.write(work, durable=False, reserve=True)
 
-    def finish(self, owner: str, results: list[Result], notices: "list[Notice]") -> list[tuple[int, int]]:
+    def finish(self, owner: str, results: "list[Result]", notices: "list[Notice]") -> list[tuple[int, int]]:
         number = self._number(owner)
 
-        def work(db: "Connection", *, tidily: bool = True) -> list[tuple[int, int]]:
-            accepted = [(r.message, r.number) for r in results if _report(db, number, r)]
-            for notice in notices:
-                notice.entered = set(notice.about) <= set(accepted) and not _is_told_otherwise(db, notice)
-                if notice.entered:
-                    insert(db, notice.entry)
-            if tidily:
-                for message in {message for message, _ in accepted}:
-                    drop_if_done(db, message)
-            return accepted
+        def work(db: "Connection", *, tidily: bool = True) -> tuple[list[tuple[int, int]], set[int]]:
+            return finishing.finish(db, number, results, notices, tidily)
 
         if not results:
             return []
         try:
-            return self._database.write(work, reserve=True)
+            accepted, gone = self._database.write(work, reserve=True)
         except Malformed:
             # What was delivered must be noted, or it would be delivered in each round, even if the file is so damaged
             # that nothing can be deleted from it.
-            return self._database.write(lambda db: work(db, tidily=False), reserve=True)
+            accepted, gone = self._database.write(lambda db: work(db, tidily=False), reserve=True)
+        for result in results:
+            result.gone = result.message in gone
+        return accepted
 
     def extend(self, owner: str, lease: float) -> bool:
         number = self._number(owner)
@@ -224,8 +207,14 @@ class _Seeker:
         return turns
 
     def recipients(self, db: "Connection", message: int) -> "list[tuple[Any, ...]]":
-        """Return the rows of a message's recipients who are meant."""
-        sql = f"SELECT {rows.RECIPIENT} FROM recipient r{self.joined} WHERE r.message = ? AND r.state <= 3"
+        """Return the rows of a message's recipients who are meant, each with the message's own columns before it.
+
+        These are empty where the message itself is missing.
+        """
+        sql = (
+            f"SELECT {rows.MESSAGE}, {rows.RECIPIENT} FROM recipient r LEFT JOIN message m ON m.id = r.message"
+            " LEFT JOIN lane l ON l.id = m.lane WHERE r.message = ? AND r.state <= 3"
+        )
         parameters: list[Any] = [message]
         if self.due_only:
             sql += " AND (r.due <= ? OR r.due > ?)"
@@ -240,34 +229,34 @@ def _take(db: "Connection", number: int, owner: str, seeker: _Seeker, limit: int
     while len(taken) < limit:
         wanted = limit - len(taken)
         ids = seeker.messages(db, wanted)
+        items: list[Item] = []
         for message in ids:
             found = seeker.recipients(db, message)
             if not found:  # an index has what its table has not; we would find it for ever
                 raise rows.senseless(message)
-            item = _take_one(db, number, owner, found)
+            item = _take_one(db, owner, found)
             if item is not None:
-                taken.append(item)
+                items.append(item)
             seeker.after = message
+        db.executemany(_TAKE, [(number, one.message, one.number) for item in items for one in item.recipients])
+        taken += items
         if len(ids) < wanted:
             break
     return taken
 
 
-def _take_one(db: "Connection", number: int, owner: str, found: "list[tuple[Any, ...]]") -> Item | None:
-    message = found[0][0]
-    row = db.execute(
-        f"SELECT {rows.MESSAGE} FROM message m JOIN lane l ON l.id = m.lane WHERE m.id = ?", (message,)
-    ).fetchone()
-    sound = row is not None and rows.message_is_sound(row)
+def _take_one(db: "Connection", owner: str, found: "list[tuple[Any, ...]]") -> Item | None:
+    row = found[0]
+    sound = row[0] is not None and rows.message_is_sound(row)
     mine: list[Recipient] = []
     for columns in found:
+        columns = columns[rows.WIDTH :]
         if sound and rows.recipient_is_sound(columns):
             one = rows.recipient(columns, {})
             one.origin, one.state, one.owner = one.state, ACTIVE, owner
             mine.append(one)
         else:
             _hold_damaged(db, columns)
-    db.executemany(_TAKE, [(number, one.message, one.number) for one in mine])
     return Item(rows.message(row), mine) if mine else None
 
 
@@ -276,51 +265,3 @@ def _hold_damaged(db: "Connection", columns: "tuple[Any, ...]") -> None:
         "UPDATE recipient SET origin = state, state = ?, reply = ?, dsn = ? WHERE message = ? AND number = ?",
         (CODES[HELD], DAMAGED, DAMAGED_DSN, *columns[:2]),
     )
-
-
-def _report(db: "Connection", owner: int, result: Result) -> bool:
-    """Write one result; tell whether it was accepted."""
-    if result.state not in RESULTS:
-        raise errors.SoftwareError(f"no attempt ends as {result.state}")
-    origin = 0
-    if result.state == HELD:
-        origin = CODES[result.origin] if result.origin in WAITING else _origin(db, result)
-    ended = result.tried if result.state in (SENT, FAILED) else 0.0
-    state, who = CODES[result.state], (result.message, result.number)
-    tried = result.tried if result.attempted else None
-    reply, dsn, relay = schema.text(result.reply[:REPLY_LIMIT]), schema.text(result.dsn), schema.text(result.relay)
-    changed = db.execute(
-        _REPORT,
-        (
-            state, origin, result.due, result.warned, result.attempted, tried, tried, ended, reply, dsn, relay,
-            result.code, *who, owner,
-        ),
-    )  # fmt: skip
-    if changed.rowcount != 1:
-        return False
-    db.execute(_NOTE, (result.tried, state, relay, schema.text(result.tls), dsn, reply, *result.times, *who))
-    return True
-
-
-def _is_told_otherwise(db: "Connection", notice: "Notice") -> bool:
-    """Tell whether the report is of a failure of which somebody is told who waits for the answer."""
-    return notice.failure and db.execute(_IS_AWAITED, notice.about[0][:1]).fetchone() is not None
-
-
-def _origin(db: "Connection", result: Result) -> int:
-    sql = "SELECT origin FROM recipient WHERE message = ? AND number = ?"
-    found = db.execute(sql, (result.message, result.number)).fetchone()
-    return int(found[0]) if found else CODES[UNCERTAIN]
-
-
-def drop_if_done(db: "Connection", message: int) -> None:
-    """Delete a message whose recipients are all sent or removed."""
-    if db.execute("SELECT 1 FROM recipient WHERE message = ? AND state < 7 LIMIT 1", (message,)).fetchone():
-        return
-    db.execute("DELETE FROM recipient WHERE message = ?", (message,))
-    db.execute("DELETE FROM message WHERE id = ?", (message,))
-    first = message << schema.CHUNK_BITS
-    db.execute("DELETE FROM chunk WHERE id BETWEEN ? AND ?", (first, first + (1 << schema.CHUNK_BITS) - 1))
-
-
-assert CODES[SENT] == 7 and CODES[REMOVED] == 8, "drop_if_done counts on them"

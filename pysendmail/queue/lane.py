@@ -82,6 +82,7 @@ class Lane:
         self._sessions = 0
         self._most = 1 << 30
         self._strikes = 0
+        self._log: tuple[str, Log] | None = None  # the last one, with its tag
 
     @property
     def settings(self) -> Settings:
@@ -90,7 +91,10 @@ class Lane:
 
     def log(self, tag: str = "pysendmail") -> "Log":
         """Return where to write about messages of this tag."""
-        return self.way.log(tag) if self.way is not None else self._round.log
+        known = self._log
+        if known is None or known[0] != tag:
+            known = self._log = (tag, self.way.log(tag) if self.way is not None else self._round.log)
+        return known[1]
 
     def enlist(self) -> None:
         """Count one more courier."""
@@ -143,6 +147,7 @@ class Lane:
         if self._round.endless and not self._round.is_due(*self.key, horizon):
             return
         since, self._filled = self._filled, monotonic()
+        self._log = None  # there may be a system's log by now
         if self._round.endless and self._filled > since + _LONG:
             self._batch = min(self._batch, _FIRST_BATCH)
         items = self._round.claim(self._batch, self.select, horizon, self._after)
@@ -280,4 +285,4 @@ class Lane:
         name = printable(self.account or "default", 64)
         of = f" of {printable(self.config)}" if self.config else ""
         text = f"account {name}{of}: nothing can be sent: {printable(str(failure))}; next attempt in {seconds:.0f} seconds"
-        self._round.write_log(self.log(), "qmgr", [(f"warning: {text}", True)], now)
+        self._round.write_log(self.log(), [("qmgr", [(f"warning: {text}", True)])], now)

@@ -207,18 +207,21 @@ class MemoryStore(Store):
             for result, one in mine:
                 report(one, result)
                 self._past.note(self._messages[one.message], one, result)
-            for message in {message for message, _ in accepted}:
-                self._drop_if_done(message)
+            gone = {message for message in {message for message, _ in accepted} if self._drop_if_done(message)}
+            for result in results:
+                result.gone = result.message in gone
             return accepted
 
     def _one(self, message: int, number: int) -> Recipient | None:
         recipients = self._recipients.get(message, [])
         return recipients[number] if 0 <= number < len(recipients) else None
 
-    def _drop_if_done(self, message: int) -> None:
-        if all([one.state in states.DONE for one in self._recipients[message]]):
-            del self._ids[self._messages[message].qid]
-            del self._messages[message], self._texts[message], self._recipients[message]
+    def _drop_if_done(self, message: int) -> bool:
+        if not all([one.state in states.DONE for one in self._recipients[message]]):
+            return False
+        del self._ids[self._messages[message].qid]
+        del self._messages[message], self._texts[message], self._recipients[message]
+        return True
 
     def extend(self, owner: str, now: float, lease: float) -> bool:
         with self._lock:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pysendmail.log import Log
     from pysendmail.queue.report import Trouble
     from pysendmail.queue.store import Store
-    from pysendmail.queue.values import Item, Message, Notice, Result, Select
+    from pysendmail.queue.values import Item, Notice, Result, Select
 
 LEASE = 600.0  # seconds
 _MARGIN = 60.0  # seconds before the end of the lease from which on nothing is begun
@@ -148,13 +148,6 @@ class Round:
         except errors.Failure:
             pass  # they are given back with all the rest at the end of the round
 
-    def is_gone(self, message: "Message") -> bool:
-        """Tell whether nothing of a message is in the queue any more."""
-        try:
-            return self.store.get(message.qid) is None
-        except errors.Failure:
-            return False
-
     def enter(self, results: "list[Result]", notices: "list[Notice]") -> int:
         """Record results with the reports on them, and count them. Raises Unrecorded.
 
@@ -193,10 +186,10 @@ class Round:
 
     # The log
 
-    def write_log(self, log: "Log", part: str, lines: "list[tuple[str, bool]]", now: float) -> None:
-        """Write lines of one part of the log, each with whether it is a warning."""
+    def write_log(self, log: "Log", parts: "list[tuple[str, list[tuple[str, bool]]]]", now: float) -> None:
+        """Write lines of some parts of the log, each with whether it is a warning."""
         with self._log_lock:
-            log.write_all(part, lines, now)
+            log.write_parts(parts, now)
 
 
 def internal(error: BaseException) -> errors.SoftwareError:

@@ -24,7 +24,7 @@ RECIPIENT = (
     "r.message, r.number, r.address, r.orcpt, r.notify, r.state, r.origin, r.due, r.attempts, r.warned, r.first_tried,"
     " r.last_tried, r.done, r.reply, r.dsn, r.relay, r.owner, r.code, r.seal"
 )
-_WIDTH = MESSAGE.count(",") + 1
+WIDTH = MESSAGE.count(",") + 1  # columns of a message
 SOURCE = "message m JOIN lane l ON l.id = m.lane JOIN recipient r ON r.message = m.id"
 
 _NAMES = ("", *STATES)
@@ -160,15 +160,15 @@ def listing(database: "Database", select: Select | None, after: int) -> "Iterato
             item.recipients.append(_listed(row, owners))
         if len(page) < _PAGE:
             break
-        place = page[-1][_WIDTH : _WIDTH + 2]
+        place = page[-1][WIDTH : WIDTH + 2]
     if item is not None:
         yield item
 
 
 def _listed(row: "tuple[Any, ...]", owners: "dict[int, str]") -> Recipient:
     """Make a recipient; while his lane is closed and he was told nothing himself, he has its reply."""
-    one = recipient(row[_WIDTH:], owners)
-    if not one.reply and row[-3] and row[_WIDTH + 5] <= _WAITING:
+    one = recipient(row[WIDTH:], owners)
+    if not one.reply and row[-3] and row[WIDTH + 5] <= _WAITING:
         one.reply, one.dsn = row[-2], row[-1]
     return one
 

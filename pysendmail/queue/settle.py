@@ -51,7 +51,7 @@ def settle(
         _write(round_, lane, message, outcomes, verdicts, reports, at, delays)
         if repeated:
             text = f"{message.qid}: warning: the lease was lost; {repeated} recipient(s) may get the message twice"
-            round_.write_log(lane.log(message.tag or "pysendmail"), "qmgr", [(text, True)], at.now)
+            round_.write_log(lane.log(message.tag or "pysendmail"), [("qmgr", [(text, True)])], at.now)
 
 
 def _with_reports(
@@ -77,28 +77,31 @@ def _write(
     delays: "tuple[float, float, float, float] | None",
 ) -> None:
     """Write what became of the recipients, and what follows from it."""
-    log, qid = lane.log(message.tag or "pysendmail"), message.qid
+    qid = message.qid
     times = delays or (max(0.0, at.now - message.created), 0.0, 0.0, 0.0)
-    answers = outcome_lines(qid, [outcome for _, outcome in outcomes], at.relay or "none", times)
-    round_.write_log(log, "smtp", answers, at.now)
+    parts = [("smtp", outcome_lines(qid, [outcome for _, outcome in outcomes], at.relay or "none", times))]
     for notice in reports:
         if not notice.entered:
             continue
         kind = next(verdict.report for verdict in verdicts if (message.id, verdict.recipient.number) == notice.about[0])
         whom = "sender" if message.sender else "postmaster"
         line = f"{qid}: {whom} {_NAMES[kind]} notification: {notice.entry.qid}"
-        round_.write_log(log, "bounce", [(line, False)], at.now)
-    lines = _lines(message, outcomes, verdicts)
-    if lines:
-        round_.write_log(log, "qmgr", lines, at.now)
+        parts.append(("bounce", [(line, False)]))
+    if lines := _lines(message, outcomes, verdicts):
+        parts.append(("qmgr", lines))
+    round_.write_log(lane.log(message.tag or "pysendmail"), parts, at.now)
 
 
 def _lines(
     message: "Message", outcomes: "list[tuple[Recipient, Outcome]]", verdicts: "list[Verdict]"
 ) -> "list[tuple[str, bool]]":
-    """Return the lines about what is no server's answer: who was given up, who is held."""
-    qid, sender = message.qid, printable(message.sender, 320)
-    results = [(outcome, verdict) for (_, outcome), verdict in zip(outcomes, verdicts, strict=True)]
+    """Return the lines about what is no server's answer: who was given up, who is held, that the message is gone."""
+    qid = message.qid
+    gone = [(f"{qid}: removed", False)] if verdicts[0].result.gone else []
+    results = [(o, v) for (_, o), v in zip(outcomes, verdicts, strict=True) if v.result.state != states.SENT]
+    if not results:
+        return gone
+    sender = printable(message.sender, 320)
     given_up = [v for o, v in results if o.state != smtp.FAILED and v.result.state == states.FAILED]
     lines = []
     if given_up:
@@ -108,4 +111,4 @@ def _lines(
         lines.append((f"{qid}: from=<{sender}>, status=expired, {told}", True))
     if held := [v for _, v in results if v.result.state == states.HELD]:
         lines.append((f"{qid}: from=<{sender}>, {len(held)} recipient(s) held", True))
-    return lines
+    return lines + gone

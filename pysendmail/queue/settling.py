@@ -1,7 +1,7 @@
 """The messages of a queue file for whose answers somebody waits: finding them, and letting them be as any other one."""
 
 from pysendmail.queue import schema
-from pysendmail.queue.claims import drop_if_done
+from pysendmail.queue.finishing import drop_if_done
 from pysendmail.queue.sqlite import insert
 from pysendmail.queue.states import CODES, DONE, FAILED, REMOVED
 

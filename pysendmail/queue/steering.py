@@ -3,7 +3,7 @@
 from time import sleep
 
 from pysendmail.queue import rows
-from pysendmail.queue.claims import drop_if_done
+from pysendmail.queue.finishing import drop_if_done
 from pysendmail.queue.states import ACTIVE, CODES, FAILED, HELD, WAITING, sources
 from pysendmail.queue.values import Select, Steered
 

@@ -243,12 +243,13 @@ class Result:
     shown text of at most 1 KB (log.printable). `warned`: in the same commit the sender is told of the delay. `origin`
     is the waiting state that a later release of a held recipient brings back, "" the one before the claim. `code` is the
     exit code that the outcome asks for. For the journey: `tls` says how the connection was encrypted, and `times` for how
-    many seconds the message had waited, connecting took, and sending took.
+    many seconds the message had waited, connecting took, and sending took. `gone` tells afterwards whether the message has
+    left the queue with it.
     """
 
     __slots__ = (
-        "attempted", "code", "dsn", "due", "message", "number", "origin", "relay", "reply", "state", "times", "tls", "tried",
-        "warned",
+        "attempted", "code", "dsn", "due", "gone", "message", "number", "origin", "relay", "reply", "state", "times", "tls",
+        "tried", "warned",
     )  # fmt: skip
 
     def __init__(
@@ -283,6 +284,7 @@ class Result:
         self.code = code
         self.tls = tls
         self.times = times
+        self.gone = False
 
 
 class Notice:

@@ -33,8 +33,8 @@ class KeptLog(Log):
         super().__init__(None, None)
         self.lines: list[tuple[str, str]] = []
 
-    def write_all(self, part: str, lines: list[tuple[str, bool]], now: float) -> None:
-        self.lines += [(part, line) for line, _ in lines]
+    def write_parts(self, parts: list[tuple[str, list[tuple[str, bool]]]], now: float) -> None:
+        self.lines += [(part, line) for part, lines in parts for line, _ in lines]
 
     def of(self, part: str) -> list[str]:
         """Return the lines of one part."""
