@@ -54,11 +54,12 @@ class Masker:
     recognised.
     """
 
-    __slots__ = ("_folded", "_needles")
+    __slots__ = ("_folded", "_heads", "_needles")
 
     def __init__(self, secrets: "Iterable[bytes]" = ()) -> None:
         self._needles: list[bytes] = []
         self._folded: list[bytes] = []
+        self._heads: list[tuple[bytes, bytes]] = []  # the beginning of each long needle, and all of it
         self.add(secrets)
 
     def add(self, secrets: "Iterable[bytes]") -> None:
@@ -70,6 +71,7 @@ class Masker:
                 needles.update(_base64_forms(secret))
         self._needles = sorted(needles, key=len, reverse=True)
         self._folded = [needle for needle in map(_unfolded, self._needles) if len(needle) >= _SHORTEST_FOLDED]
+        self._heads = [(needle[:_HEAD], needle) for needle in self._needles if len(needle) > 2 * _HEAD]
 
     def mask(self, text: bytes) -> bytes:
         """Return `text` with every secret in it replaced."""
@@ -92,11 +94,11 @@ class Masker:
 
     def _has_pieces(self, text: bytes) -> bool:
         together = _unfolded(text)
-        return any(needle in together for needle in self._folded)
+        return any([needle in together for needle in self._folded])
 
     def _without_beginnings(self, text: bytes) -> bytes:
-        for needle in self._needles:
-            if len(needle) > 2 * _HEAD and needle[:_HEAD] in text:
+        for head, needle in self._heads:
+            if head in text:
                 text = _without_beginning(text, needle)
         return text
 

@@ -45,7 +45,7 @@ class Link:
     once the peer is known to have ended the connection.
     """
 
-    __slots__ = ("_arrived", "_broken", "_poll", "_size", "_socket", "address", "eof", "peer", "tls")
+    __slots__ = ("_arrived", "_broken", "_fresh", "_poll", "_size", "_socket", "address", "eof", "peer", "tls")
 
     def __init__(self, socket: "_socket.socket", address: "Address") -> None:
         self.address = address
@@ -56,6 +56,7 @@ class Link:
         self._arrived: list[bytes] = []
         self._broken: errors.Failure | None = None
         self._size = 0
+        self._fresh = False  # what came with the end of the handshake has not been read
         self._poll = select.poll()
         self._poll.register(socket.fileno(), select.POLLIN)
 
@@ -95,6 +96,7 @@ class Link:
             self._send_alert(tls)
             raise
         self.tls = tls
+        self._fresh = True
         self._send(tls.take(), deadline)
 
     def write(self, data: bytes, patience: float, deadline: float) -> None:
@@ -150,17 +152,21 @@ class Link:
             return data
         if self._broken is not None:
             raise self._broken
-        self.tls.feed(data)
-        pieces = []
+        tls = self.tls
+        if not (data or self._fresh):
+            return b""
+        self._fresh = False
+        tls.feed(data)
+        piece = tls.read(_READ)
+        pieces = [piece]
         try:
-            while piece := self.tls.read(_READ):
+            while len(piece) == _READ or (piece and tls.broken):
+                piece = tls.read(_READ)
                 pieces.append(piece)
         except errors.Failure as failure:
-            if not pieces:
-                raise
             self._broken = failure  # what came whole before the broken record still counts
             return b"".join(pieces)
-        answer = self.tls.take()
+        answer = tls.take()
         if answer:  # a key update is answered by the TLS layer itself
             try:
                 self._send(answer, monotonic() + 1)
@@ -170,6 +176,10 @@ class Link:
 
     def _kept(self) -> bytes:
         """Return what was taken in so far, under TLS also what came together with the end of the handshake."""
+        if not (self._arrived or self._fresh):
+            if self._broken is not None and self.tls is not None:
+                raise self._broken
+            return b""
         data = b"".join(self._arrived)
         self._arrived.clear()
         self._size = 0

@@ -420,6 +420,8 @@ class Session:
             link.write(data, stall, self.deadline)
             client.flushed()
             sent = True
+            if not client.unsent:
+                break
             if early := link.arrived():
                 client.feed(early)
         return sent

@@ -133,6 +133,11 @@ class Client:
         return not (self._expected or self._out or self._plan or self._stream)
 
     @property
+    def unsent(self) -> bool:
+        """Whether more is going to be said, now or when answers have come."""
+        return bool(self._out or self._plan or self._stream)
+
+    @property
     def unanswered(self) -> bool:
         """Whether answers are due, or a message is still on its way out."""
         return bool(self._expected or self._stream)
@@ -279,6 +284,8 @@ class Client:
             if self._ahead is None:
                 self._stream = None
                 self._end_in_output = True
+                if self._plan is not None and next(self._plan, b"") == b"":  # nothing comes after the message
+                    self._plan = None
             return piece or b""
         if self._plan is None or (self._expected and b"PIPELINING" not in self.extensions):
             return None

@@ -188,7 +188,7 @@ def test_closing_says_so_under_tls(ends: Ends, trusting: Context, tmp_path) -> N
 class Empty:
     """A TLS layer whose records have no content; `answer` is what it has to say to each."""
 
-    eof = False
+    eof = broken = False
 
     def __init__(self, content: bytes = b"", answer: bytes = b"") -> None:
         self._content = content
