@@ -98,7 +98,7 @@ def ways(caller: Caller, file: "File", *, verbose: bool, ask: bool) -> "Routes":
             found = credentials.find(account, home=caller.home or None, environ=os.environ, tty=ask)
             return Route(account, found, show if verbose else None)
 
-        return Way(settings_of(account, mail_domain(account)), route, _logs(account))
+        return Way(settings_of(account, mail_domain(account), its), route, _logs(account))
 
     return way
 

@@ -11,9 +11,14 @@ from pysendmail.queue.values import Entry, Message, QueuedRecipient, Recipient
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pysendmail.config.accounts import Account
+    from pysendmail.config.aliases import Aliases
+    from pysendmail.config.reader import File
     from pysendmail.delivery.deliver import Report
     from pysendmail.delivery.parcel import Parcel
+    from pysendmail.queue.settings import Readers
     from pysendmail.queue.store import Store
     from pysendmail.queue.verdict import Verdict
 
@@ -23,8 +28,20 @@ def open_queue(account: "Account", create: bool = True) -> "Store":
     return SqliteStore(str(account.queue), create=create)
 
 
-def settings_of(account: "Account", domain: bytes) -> Settings:
-    """Gather the words of an account that are about its queue; `domain` is that of reports."""
+def settings_of(
+    account: "Account", domain: bytes, file: "File", aliases: "Callable[[Account], Aliases | None] | None" = None
+) -> Settings:
+    """Gather the words of an account that are about its queue; `domain` is that of reports.
+
+    `aliases` finds those of an account that hold for who gets a report, where others than this process's own do.
+    """
+
+    def readers(to: bytes) -> "Readers":
+        from pysendmail.command import reporting
+        from pysendmail.command.compose import aliases_of
+
+        return reporting.readers_of(account, file, aliases or (lambda one: aliases_of(one, file)))(to)
+
     first, longest = account.retry
     return Settings(
         schedule=Schedule(first, longest, account.expire, account.warn),
@@ -36,6 +53,7 @@ def settings_of(account: "Account", domain: bytes) -> Settings:
         host=os.uname().nodename,
         domain=domain,
         reporter=_reporter(account),
+        readers=readers,
     )
 
 

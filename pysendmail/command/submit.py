@@ -258,7 +258,7 @@ class Submission:
         try:
             attempted = [
                 queueing.Attempted(
-                    self._submitted(part), report, queueing.settings_of(part.account, mail_domain(part.account))
+                    self._submitted(part), report, queueing.settings_of(part.account, mail_domain(part.account), self._file)
                 )
                 for part, report in zip(parts, reports, strict=True)
             ]

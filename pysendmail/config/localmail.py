@@ -42,14 +42,14 @@ class LocalMail:
     def _of_this_machine(self, mailbox: "Mailbox") -> "list[Mailbox] | None":
         if isinstance(mailbox, Final):
             return None
-        if self._system is not None and not mailbox.domain and _is_system(mailbox.local):
+        if self._system is not None and not mailbox.domain and is_system(mailbox.local):
             return self._system
         if self._local is not None and (not mailbox.domain or mailbox.domain.lower() in self._names):
             return self._local
         return None
 
 
-def _is_system(name: bytes) -> bool:
+def is_system(name: bytes) -> bool:
     """Tell whether a name is that of root or another user who is no person."""
     import pwd
 

@@ -11,6 +11,7 @@ from pysendmail import errors
 from pysendmail.command.identity import Caller, mail_domain
 from pysendmail.command.queueing import settings_of
 from pysendmail.config import accounts, credentials, reader
+from pysendmail.daemon.aliasing import Aliasing
 from pysendmail.delivery import interruption
 from pysendmail.delivery.session import Route
 from pysendmail.log import Log, printable
@@ -71,6 +72,7 @@ def ways(file: "File", path: str, *, agent: bool) -> "Routes":
     `file` is the daemon's configuration, read from `path`. `agent`: the daemon is a user's own.
     """
     caller = Caller()
+    aliasing = Aliasing(agent, lambda text: None)  # what is wrong with them accept says
 
     def way(name: str, config: str) -> Way:
         its = file
@@ -90,7 +92,7 @@ def ways(file: "File", path: str, *, agent: bool) -> "Routes":
         def log(tag: str) -> Log:
             return Log(account.syslog, account.logfile, tag or "pysendmail")
 
-        return Way(settings_of(account, mail_domain(account)), route, log, stale)
+        return Way(settings_of(account, mail_domain(account), its, aliasing.of), route, log, stale)
 
     return way
 

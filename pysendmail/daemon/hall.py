@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from pysendmail.config.reader import File
     from pysendmail.daemon.listener import Peer
     from pysendmail.options import Options
+    from pysendmail.queue.settings import Settings
     from pysendmail.queue.store import Store
     from pysendmail.queue.values import Entry
 
@@ -274,7 +275,10 @@ class Hall:
                 for recipient in entry.recipients:
                     recipient.due = now + account.retry[0]
             entry.awaited = mode == "i"
-            entries += [entry, *_reports(submitted, composed, account)]
+            entries.append(entry)
+            if composed.bad:
+                settings = settings_of(account, mail_domain(account), self.file, self.aliases)
+                entries += _reports(submitted, composed, settings)
         loop = self.loop
 
         def done(failure: errors.Failure | None) -> None:
@@ -434,10 +438,8 @@ def _mode(asked: str | None, account: "Account") -> str:
     return asked or (account.delivery if account.written("delivery") else "b")
 
 
-def _reports(submitted: Submitted, composed: "Composed", account: "Account") -> "list[Any]":
+def _reports(submitted: Submitted, composed: "Composed", settings: "Settings") -> "list[Any]":
     """Return the reports on recipients that are no addresses and were skipped."""
-    if not composed.bad:
-        return []
     from pysendmail.queue import bounce, states
     from pysendmail.queue.store import Stored
     from pysendmail.queue.values import Recipient, Result
@@ -452,7 +454,6 @@ def _reports(submitted: Submitted, composed: "Composed", account: "Account") -> 
         result = Result(0, number, states.FAILED, tried=now, dsn="5.1.3")
         verdicts.append(Verdict(recipient, result, FAILED, f"no mail address: {why}", False))
     stored = Stored(submitted.header, submitted.parcel.body)
-    settings = settings_of(account, mail_domain(account))
     return [one.entry for one in bounce.notices(submitted.message(), verdicts, lambda: stored, settings, now)]
 
 

@@ -180,7 +180,7 @@ class Waiting:
 
     def _settings(self, account: str, config: str) -> "Settings":
         chosen = accounts.choose(self._hall.file, account=account.encode("latin-1") or None)[0]
-        return settings_of(chosen, mail_domain(chosen))
+        return settings_of(chosen, mail_domain(chosen), self._hall.file, self._hall.aliases)
 
     def _forget(self, qid: str) -> list[str]:
         """Wait for a message no more; return the ids of its parts."""

@@ -1,6 +1,6 @@
 """Reports to senders, made so that they enter the queue in the commit of the results that they are about.
 
-A report is a message of its own: from the null sender, through the account of the message it is about. What cannot be
+A report is a message of its own, from the null sender, to whomever the sender's address stands for here. What cannot be
 delivered of our own reports is reported to the postmaster of the configuration, once; without one it stays as failed.
 """
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from pysendmail.message.body import Body
     from pysendmail.message.header import Field
-    from pysendmail.queue.settings import Settings
+    from pysendmail.queue.settings import Readers, Settings
     from pysendmail.queue.store import Stored
     from pysendmail.queue.values import Message
     from pysendmail.queue.verdict import Verdict
@@ -71,7 +71,15 @@ def _addressee(message: "Message", about: "list[Verdict]", settings: "Settings")
     if message.sender:
         return message.sender
     postmaster = settings.postmaster
-    return b"" if any([verdict.recipient.address == postmaster for verdict in about]) else postmaster
+    told = {postmaster, *_readers(postmaster, message, settings)[0]}
+    return b"" if any([verdict.recipient.address in told for verdict in about]) else postmaster
+
+
+def _readers(to: bytes, message: "Message", settings: "Settings") -> "Readers":
+    """Return who gets a report to an address, and by which account."""
+    if settings.readers is None or not to:
+        return [to], message.account
+    return settings.readers(to)
 
 
 def _report(
@@ -102,8 +110,9 @@ def _report(
     )
     fields, body = _build(kind, facts, [_recipient(verdict) for verdict in about], stored, message.ret)
     header = b"".join([field.raw for field in fields])
+    readers, account = _readers(to, message, settings)
     return Entry(
-        qid, message.uid, b"", header, body, [QueuedRecipient(to)], created=now, account=message.account,
+        qid, message.uid, b"", header, body, [QueuedRecipient(one) for one in readers], created=now, account=account,
         config=message.config, tag=message.tag, bounce=True,
     )  # fmt: skip
 

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     Raises ConfigError or NoPermission if there is none, which says why the messages wait.
     """
 
+    Readers = tuple[list[bytes], str]
+    """The addresses that get a report, and the name of the account by which it leaves."""
+
 _LANE_PAUSE = 1800.0  # seconds; a smarthost that is back is found again after so long at the latest
 _LOGIN_STEPS = 3  # a refused login is repeated as late as after so many failures: servers shut out who insists
 
@@ -25,12 +28,14 @@ class Settings:
     schedule: from `retry`, `expire` and `warn`. connections: how many at once. rate: how many messages in how many
     seconds, None for any number. keep: for how many seconds an idle connection is kept. hold_uncertain: keep for
     somebody's decision what may have arrived. postmaster: where a report goes that cannot be delivered itself, b"" for
-    nowhere. host: this machine's name, and domain: that of the reports' own addresses (A-labels), both as reports show
-    them. reporter: the address of their author, b"" for MAILER-DAEMON there.
+    nowhere. readers: finds who gets a report to an address, and by which account; None where it is just this address, by
+    the account of the message. host: this machine's name, and domain: that of the reports' own addresses (A-labels), both
+    as reports show them. reporter: the address of their author, b"" for MAILER-DAEMON there.
     """
 
     __slots__ = (
-        "connections", "domain", "hold_uncertain", "host", "keep", "lane", "postmaster", "rate", "reporter", "schedule",
+        "connections", "domain", "hold_uncertain", "host", "keep", "lane", "postmaster", "rate", "readers", "reporter",
+        "schedule",
     )  # fmt: skip
 
     def __init__(
@@ -45,6 +50,7 @@ class Settings:
         host: str = "localhost",
         domain: bytes = b"",
         reporter: bytes = b"",
+        readers: "Callable[[bytes], Readers] | None" = None,
     ) -> None:
         self.schedule = schedule or Schedule()
         self.connections = connections
@@ -55,6 +61,7 @@ class Settings:
         self.host = host
         self.domain = domain
         self.reporter = reporter
+        self.readers = readers
         own = self.schedule
         self.lane = Schedule(own.first, min(own.longest, _LANE_PAUSE), own.expire, own.warn)
 

@@ -12,6 +12,7 @@ import pytest
 from tests.command.caller import LIMIT, until
 from tests.conftest import Installed, skip
 from tests.daemon.whole import Whole
+from tests.obedient import Obedient
 from tests.ports import free_port
 from tests.strict import CALLS, CRON, OWN, SELECTIVE, Strict
 
@@ -107,3 +108,22 @@ def test_a_list_in_a_home_folder_can_be_included_though_homes_are_closed_to_the_
         done = strict.send("-odi", "root", message=CRON)
         assert (done.returncode, done.stderr) == (0, b"")
         assert strict.server.deliveries[0].recipients == [OWN]
+
+
+@pytest.mark.parametrize("mode", ["-odb", "-odi"])
+def test_a_report_for_a_local_user_goes_to_who_his_alias_names(installed: Installed, tmp_path: pathlib.Path, mode: str) -> None:
+    (tmp_path / "aliases").write_text(f"root: :include:{tmp_path}/admins\n")
+    (tmp_path / "admins").write_text("admin@example.net\n")
+    with Obedient(answers={"RCPT TO:<nobody@": "550 5.1.1 no such user", "RCPT TO:<late@": "451 4.3.0 later"}) as server:
+        made = Whole(installed.sendmail, tmp_path, server)
+        made.words["aliases"] = str(tmp_path / "aliases")
+        try:
+            made.start()
+            done = made.send(mode, "-froot@localhost", "nobody@example.com", "late@example.com")
+            assert (done.returncode, done.stderr) == (0, b"")
+            until(lambda: [(one.sender, one.recipients) for one in server.deliveries] == [("", ["admin@example.net"])])
+            (tmp_path / "admins").write_text("other@example.net\n")
+            done = made.send(mode, "-froot@example.org", "nobody@example.com", "late@example.com")
+            until(lambda: [one.recipients for one in server.deliveries[1:]] == [["other@example.net"]])
+        finally:
+            made.clear()
