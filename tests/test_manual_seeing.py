@@ -10,6 +10,7 @@ import pytest
 
 from pysendmail.command.admin import (
     check,
+    configuring,
     findings,
     importing,
     journey,
@@ -117,3 +118,15 @@ def test_the_manual_has_the_options_and_the_json_of_check() -> None:
     found.add("step", "text")
     story: dict[str, Any] = found._object("file", "account", {"failed": 0, "warning": 0})
     assert names(text.partition(".It Fl -json\n")[2]) == {*story, *story["findings"][0]}
+
+
+def test_the_manual_has_the_options_and_the_json_of_configure() -> None:
+    text = part("Configuring")
+    told = {"-" + name for name in re.findall(r"^\.It Fl (\S+)", text, flags=re.M)}
+    wanted = options("configure", configuring.add_parser) - {"-h", "--help", "--verbose", "--yes"}
+    assert told == wanted
+    source = (ROOT / "pysendmail" / "command" / "admin" / "configuring.py").read_text()
+    known = set(re.findall(r'^ +"([a-z]+)": ', source.partition("def _object(")[2], flags=re.M))
+    known |= set(re.findall(r'"([a-z]+)": ', source.partition("self.facts: ")[2].partition("\n")[0]))
+    of_message = set(re.findall(r'"([a-z]+)": ', source.partition('self.facts["message"] = ')[2].partition("\n")[0]))
+    assert len(known) == 15 and names(text.partition(".It Fl -json\n")[2].partition(".It Fl")[0]) == known | of_message

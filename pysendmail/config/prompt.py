@@ -1,4 +1,4 @@
-"""Asking for a password on the terminal, without echo, and leaving the terminal as it was.
+"""Asking on the terminal, for a password without echo, and leaving the terminal as it was.
 
 While the question stands, signals that would end or stop us only wake the wait: the terminal is restored first, then
 the signal is sent once more and does what the program's own handlers, or the system, make of it.
@@ -18,9 +18,20 @@ _LINE_LIMIT = 4096
 
 
 def ask(question: str, *, seconds: float = SECONDS, path: str = "/dev/tty") -> bytes | None:
-    """Return the line that the user types, without its end; None if there is no terminal that we may ask on.
+    """Return the password that the user types, without its line's end; None if there is no terminal that we may ask on.
 
     Raises TempFail if no line comes in time, or if a signal ended the question and left the program running.
+    """
+    line = ask_line(question, seconds=seconds, path=path, secret="password")
+    return None if line is None else line.removesuffix(b"\n")
+
+
+def ask_line(
+    question: str, *, seconds: float = SECONDS, path: str = "/dev/tty", secret: str = ""
+) -> bytes | None:
+    """Do what `ask` does, with the end of the line: no octet at all means that the user ended the input.
+
+    What is typed is shown unless it is a `secret`, which is the word for it.
     """
     import _signal
 
@@ -31,12 +42,12 @@ def ask(question: str, *, seconds: float = SECONDS, path: str = "/dev/tty") -> b
     deadline = monotonic() + seconds
     try:
         while os.tcgetpgrp(tty) == os.getpgrp():  # in the background, asking would stop us
-            answer, caught = _ask_once(tty, question, deadline)
+            answer, caught = _ask_once(tty, question, deadline, secret)
             if caught is None:
                 return answer
             os.kill(os.getpid(), caught)
             if caught != _signal.SIGTSTP:
-                raise errors.TempFail(f"interrupted by signal {caught} while asking for the password")
+                raise errors.TempFail(f"interrupted by signal {caught} while asking for {_what(secret)}")
     except OSError:
         return None
     finally:
@@ -44,7 +55,25 @@ def ask(question: str, *, seconds: float = SECONDS, path: str = "/dev/tty") -> b
     return None
 
 
-def _ask_once(tty: int, question: str, deadline: float) -> tuple[bytes | None, int | None]:
+def may_ask(path: str = "/dev/tty") -> bool:
+    """Tell whether there is a terminal on which we may ask."""
+    try:
+        tty = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError:
+        return False
+    try:
+        return os.tcgetpgrp(tty) == os.getpgrp()
+    except OSError:
+        return False
+    finally:
+        os.close(tty)
+
+
+def _what(secret: str) -> str:
+    return f"the {secret}" if secret else "an answer"
+
+
+def _ask_once(tty: int, question: str, deadline: float, secret: str) -> tuple[bytes | None, int | None]:
     """Ask once; return the answer, or the number of the signal that came instead."""
     import termios
 
@@ -53,14 +82,17 @@ def _ask_once(tty: int, question: str, deadline: float) -> tuple[bytes | None, i
         before = _hold_signals(waker)
         try:
             saved = termios.tcgetattr(tty)
-            silent = termios.tcgetattr(tty)
-            silent[0] |= termios.ICRNL
-            silent[3] = silent[3] & ~termios.ECHO | termios.ECHONL | termios.ICANON | termios.ISIG
+            fit = termios.tcgetattr(tty)
+            fit[0] |= termios.ICRNL
+            fit[3] |= termios.ICANON | termios.ISIG | (termios.ECHONL if secret else termios.ECHO)
+            if secret:
+                fit[3] &= ~termios.ECHO
             try:
-                termios.tcsetattr(tty, termios.TCSANOW, silent)
-                termios.tcflush(tty, termios.TCIFLUSH)
+                termios.tcsetattr(tty, termios.TCSANOW, fit)
+                if secret:
+                    termios.tcflush(tty, termios.TCIFLUSH)
                 os.write(tty, question.encode("utf-8", "backslashreplace"))
-                return _read_line(tty, bell, deadline)
+                return _read_line(tty, bell, deadline, secret)
             finally:
                 termios.tcsetattr(tty, termios.TCSANOW, saved)
         except termios.error:
@@ -72,7 +104,7 @@ def _ask_once(tty: int, question: str, deadline: float) -> tuple[bytes | None, i
         os.close(waker)
 
 
-def _read_line(tty: int, bell: int, deadline: float) -> tuple[bytes | None, int | None]:
+def _read_line(tty: int, bell: int, deadline: float, secret: str) -> tuple[bytes | None, int | None]:
     """Wait for a line from the terminal or for a signal's number from the bell."""
     import select
 
@@ -82,11 +114,11 @@ def _read_line(tty: int, bell: int, deadline: float) -> tuple[bytes | None, int 
     while True:
         ready = {fd for fd, _ in poll.poll(max(0.0, 1000 * (deadline - monotonic())))}
         if not ready:
-            raise errors.TempFail("nobody typed a password in time")
+            raise errors.TempFail(f"nobody typed {f'a {secret}' if secret else 'an answer'} in time")
         if bell in ready and (number := os.read(bell, 1)[0]) in _held():  # others have handlers, which have run
             return None, number
         if tty in ready:
-            return os.read(tty, _LINE_LIMIT).removesuffix(b"\n"), None
+            return os.read(tty, _LINE_LIMIT), None
 
 
 def _held() -> tuple[int, ...]:

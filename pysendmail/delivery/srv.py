@@ -33,7 +33,7 @@ def servers(domain: str, account: "Account", deadline: float) -> list[Server]:
     for service, starttls in _services(account):
         name = f"{service}._tcp.{domain}"
         try:
-            rows = _rows(name, deadline)
+            rows = look_up(name, deadline)
         except dns.Troubled as failure:
             problems.append(failure.text)
             continue
@@ -91,7 +91,7 @@ def _identity(target: str, domain: str, account: "Account") -> str | None:
     return domain if account.tls == "on" and account.tls_certcheck else None
 
 
-def _rows(name: str, deadline: float) -> "list[tuple[int, int, int, str]]":
+def look_up(name: str, deadline: float) -> "list[tuple[int, int, int, str]]":
     """Return priority, weight, port and target of each SRV record of a name, kept for as long as they say.
 
     A target that no host can be called is left out. Raises TempFail and ConfigError.

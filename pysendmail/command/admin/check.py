@@ -51,8 +51,8 @@ def run(asked: "Namespace") -> int:
             mend = "run it as root, or name a file of your own by -C"
         findings.fail("configuration", failure, mend=mend)
         return findings.finish(None, None)
-    _look(findings, file, account, reason, caller)
-    credentials = _secret(findings, account, caller)
+    look(findings, file, account, reason, caller)
+    credentials = find_secret(findings, account, caller)
     from pysendmail.command.admin import check_domain, check_local, check_server
 
     check_local.look(findings, file, account, caller, asked.config)
@@ -63,7 +63,8 @@ def run(asked: "Namespace") -> int:
     return findings.finish(file.place, account.name)
 
 
-def _look(findings: Findings, file: "File", account: "Account", reason: str, caller: Caller) -> None:
+def look(findings: Findings, file: "File", account: "Account", reason: str, caller: Caller) -> None:
+    """Say which account of which file it is, and what of it has no effect."""
     findings.add("configuration", f"{file.place}: {reason}; {account.server_names()}")
     for note in [*account.notes, *_differences(file), *_unknown_callers(file)]:
         findings.add("note", note, NOTE)
@@ -90,7 +91,7 @@ def _unknown_callers(file: "File") -> list[str]:
     return Policy(file.daemon.callers, 0, lambda uid: 0).notes()
 
 
-def _secret(findings: Findings, account: "Account", caller: Caller) -> "Credentials | None":
+def find_secret(findings: Findings, account: "Account", caller: Caller) -> "Credentials | None":
     """Find the password; who cannot goes on without a login."""
     from time import monotonic
 
@@ -102,7 +103,9 @@ def _secret(findings: Findings, account: "Account", caller: Caller) -> "Credenti
     began = monotonic()
     try:
         environ = _environ(account, caller)
-        found = credentials.find(account, home=caller.home or None, environ=environ, tty=not findings.silent)
+        found = _revealed(account, caller) or credentials.find(
+            account, home=caller.home or None, environ=environ, tty=not findings.silent
+        )
     except errors.Failure as failure:
         failure.text += "; the login is not tried"
         if caller.uid and is_system(account.place):
@@ -115,6 +118,18 @@ def _secret(findings: Findings, account: "Account", caller: Caller) -> "Credenti
     text = "none is needed" if found is None or not found.secret else "found"
     findings.add("password", text, seconds=monotonic() - began)
     return found
+
+
+def _revealed(account: "Account", caller: Caller) -> "Credentials | None":
+    """Return user and password that systemd keeps encrypted for the daemon, where nothing else gives a password."""
+    nowhere = account.password is None and account.passwordeval is None and account.user
+    if caller.uid or not nowhere or not is_system(account.place):
+        return None
+    from pysendmail.command.admin import credstore
+    from pysendmail.smtp.sasl import Credentials
+
+    password = credstore.reveal(account.name)
+    return None if password is None else Credentials(account.user or b"", password)
 
 
 def _environ(account: "Account", caller: Caller) -> "Mapping[str, str]":

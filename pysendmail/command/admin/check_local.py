@@ -30,6 +30,12 @@ def look(findings: Findings, file: "File", account: "Account", caller: Caller, c
     _clock(findings, file)
 
 
+def look_ahead(findings: Findings, file: "File", account: "Account") -> None:
+    """Look at what does not depend on the file's being there."""
+    _aliases(findings, account)
+    _clock(findings, file)
+
+
 def _rights(findings: Findings, file: "File", account: "Account") -> None:
     """Look who could change the configuration, and whether the log can be written."""
     odd = False

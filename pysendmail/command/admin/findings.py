@@ -64,14 +64,21 @@ class Findings:
 
     def finish(self, place: str | None, account: str | None) -> int:
         """Tell how it ended, and return the exit code."""
-        count = {level: sum([1 for one in self.found if one.level == level]) for level in (WARNING, FAILED)}
+        count = self._count()
         if self.silent:
-            write(1, queue_object.line(self._object(place, account, count)))
+            write(1, queue_object.line(self.facts(place, account)))
         elif count[FAILED] or count[WARNING]:
             say(f"{'result:':<15}{count[FAILED]} failed, {_number(count[WARNING], 'warning')}")
         else:
             say(f"{'result:':<15}all is well")
         return self.code
+
+    def facts(self, place: str | None, account: str | None) -> "dict[str, object]":
+        """Return all of it as what becomes a JSON object."""
+        return self._object(place, account, self._count())
+
+    def _count(self) -> dict[str, int]:
+        return {level: sum([1 for one in self.found if one.level == level]) for level in (WARNING, FAILED)}
 
     def _object(self, place: str | None, account: str | None, count: dict[str, int]) -> "dict[str, object]":
         names = ("step", "level", "text", "mend", "seconds", "code")

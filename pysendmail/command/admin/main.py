@@ -54,6 +54,10 @@ def run(arguments: list[str]) -> int:
         from pysendmail.command.admin import importing
 
         return importing.run(asked)
+    if asked.program == "configure":
+        from pysendmail.command.admin import configuring
+
+        return configuring.run(asked)
     if asked.program == "agent":
         from pysendmail.command import agent
 
@@ -151,12 +155,13 @@ def _parser() -> "ArgumentParser":
     from argparse import ArgumentParser
 
     from pysendmail.command import agent
-    from pysendmail.command.admin import check, explain, importing, journey, metrics, queue, status, trace
+    from pysendmail.command.admin import check, configuring, explain, importing, journey, metrics, queue, status, trace
 
     parser = ArgumentParser(prog="pysendmail", description="Look after the sendmail command of pysendmail.")
     parser.add_argument("--version", action="version", version=f"pysendmail {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", dest="program")
     check.add_parser(commands)
+    configuring.add_parser(commands)
     agent.add_parser(commands)
     explain.add_parser(commands)
     importing.add_parser(commands)

@@ -1,0 +1,1 @@
+"""From a mail address to a configuration that works: what `pysendmail configure` is made of."""
