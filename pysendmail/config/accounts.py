@@ -388,16 +388,16 @@ def is_system(place: str) -> bool:
     return place == SYSTEM_FILE or place in _OTHERS
 
 
-def system_file(path: str) -> str:
+def system_file(path: str, credentials: str = "") -> str:
     """Return the file that is read for `path`: another program's where `path` is the system's file and is not there.
 
-    Raises ConfigError if there is more than one program's.
+    `credentials` is the folder of systemd's. Raises ConfigError if there is more than one program's.
     """
     if path != SYSTEM_FILE or os.path.lexists(path):
         return path
     from pysendmail.config.foreign import found
 
-    return found.find("", "") or path
+    return found.find("", "", credentials) or path
 
 
 def _callers_may_choose() -> bool:

@@ -55,10 +55,9 @@ def read(path: str, home: str, credentials: str = "", renewal: int = -1) -> Conf
     """Read and check the file; `credentials` is the folder of systemd's, whose files need no look at their rights.
 
     What stands in `renewal`, a descriptor, is taken instead of the file unless it is empty. Where the system's file is not
-    there, the one of another program is read that accounts.find_file would give. Raises ConfigError, and TempFail where
-    the system has not what it takes to read it.
+    there, or is not among the credentials, the one of another program is read that accounts.find_file would give. Raises
+    ConfigError, and TempFail where the system has not what it takes to read it.
     """
-    path = accounts.system_file(path)
     kept = ours = theirs = -1
     try:
         kept = os.memfd_create("pysendmail.conf", os.MFD_CLOEXEC)
@@ -70,12 +69,13 @@ def read(path: str, home: str, credentials: str = "", renewal: int = -1) -> Conf
         theirs = -1
         answer = _answer(ours, pid)
         if answer[:1] == _FAILED:
-            code, _, text = answer[1:].partition(b" ")
-            raise _failure(int(code), text.decode("utf-8", "surrogateescape"))
+            code, _, why = answer[1:].partition(b" ")
+            raise _failure(int(code), why.decode("utf-8", "surrogateescape"))
         if answer[:1] != _READ:
             raise errors.TempFail("the configuration could not be read", reader.shown(path))
-        file = _parsed(answer[1:], path, home)
-        found, kept = Configuration(path, home, file, kept), -1
+        name, _, text = answer[1:].partition(b"\0")
+        path = os.fsdecode(name)
+        found, kept = Configuration(path, home, _parsed(text, path, home), kept), -1
         return found
     except OSError as error:
         raise errors.TempFail(f"cannot be read now: {error.strerror}", reader.shown(path)) from None
@@ -115,9 +115,9 @@ def _answer(fd: int, pid: int) -> bytes:
 def _read_for_parent(path: str, home: str, credentials: str, renewal: int, kept: int, answer: int) -> None:
     """Be the child that reads: answer and end."""
     try:
-        text = checked(path, home, credentials, renewal)
+        path, text = checked(path, home, credentials, renewal)
         _write(kept, text)
-        reply = _READ + without_secrets(text)
+        reply = _READ + os.fsencode(path) + b"\0" + without_secrets(text)
     except errors.Failure as failure:
         reply = _FAILED + b"%d " % failure.exit_code + str(failure).encode("utf-8", "surrogateescape")
     except BaseException as error:
@@ -139,18 +139,29 @@ def _parsed(text: bytes, path: str, home: str) -> "File":
     return reader.parse(text, place, home=home, msmtp=reader.is_msmtp(path), tool=tool)
 
 
-def checked(path: str, home: str, credentials: str, renewal: int = -1) -> bytes:
-    """Return the text of the file, in our words if it is another program's, if all of it is good. Raises ConfigError."""
-    path = accounts.system_file(path)
-    text, status = _renewed(renewal), None
-    if not text and reader.foreign_tool(path):
-        from pysendmail.config.foreign import convert
+def checked(path: str, home: str, credentials: str, renewal: int = -1) -> tuple[str, bytes]:
+    """Return the name and the text of the file, in our words if it is another program's, if all of it is good.
 
-        text = convert.text_for_daemon(path, os.geteuid(), home)
-    elif not text:
-        text, status = reader.read_regular(path, reader.FILE_LIMIT)
+    Raises ConfigError.
+    """
+    renewed, status = _renewed(renewal), None
+    if renewed is not None:
+        path, text = renewed
+    else:
+        path = _in_use(path, credentials)
+        if reader.foreign_tool(path):
+            from pysendmail.config.foreign import convert
+
+            text = convert.text_for_daemon(path, os.geteuid(), home, credentials)
+        else:
+            from pysendmail.config.foreign.source import handed_over
+
+            copy = handed_over(path, credentials)
+            text, status = reader.read_regular(copy or path, reader.FILE_LIMIT)
+            if copy or (credentials and path.startswith(f"{credentials}/")):
+                status = None  # systemd has seen to its rights
     file = _parsed(text, path, home)
-    if status is not None and not (credentials and path.startswith(f"{credentials}/")):
+    if status is not None:
         reader.check_rights(file, status, os.geteuid())
     for section in file.accounts.values():
         account = accounts.Account(file, section)
@@ -160,12 +171,29 @@ def checked(path: str, home: str, credentials: str, renewal: int = -1) -> bytes:
             aliases.load(account.aliases)
     if not file.accounts:
         raise errors.ConfigError("it has no account; host is the least it needs", file.place)
-    return text
+    return path, text
 
 
-def _renewed(fd: int) -> bytes:
-    """Return what root has written for the daemon since it started."""
-    return os.pread(fd, min(os.fstat(fd).st_size, reader.FILE_LIMIT), 0) if fd >= 0 else b""
+def _in_use(path: str, credentials: str) -> str:
+    """Return the file to be read. Raises ConfigError."""
+    if credentials and path == f"{credentials}/{os.path.basename(accounts.SYSTEM_FILE)}":
+        from pysendmail.config.foreign.source import is_handed_over
+
+        path = path if is_handed_over(path) else accounts.SYSTEM_FILE
+    return accounts.system_file(path, credentials)
+
+
+def renewal_of(path: str, text: bytes) -> bytes:
+    """Return what is written for a daemon that cannot read the file by itself: its name, and its text."""
+    return os.fsencode(path) + b"\0" + text
+
+
+def _renewed(fd: int) -> tuple[str, bytes] | None:
+    """Return what root has written for the daemon since it started, None if there was nothing."""
+    if fd < 0 or not (size := os.fstat(fd).st_size):
+        return None
+    name, _, text = os.pread(fd, min(size, reader.FILE_LIMIT + 4096), 0).partition(b"\0")
+    return os.fsdecode(name), text
 
 
 def without_secrets(text: bytes) -> bytes:

@@ -25,7 +25,7 @@ def reload(path: str, pid: int) -> None:
     """
     import _signal
 
-    text = configuration.checked(path, "", "")
+    text = configuration.renewal_of(*configuration.checked(path, "", ""))
     try:
         folder = f"/proc/{pid}/fd"
         for name in os.listdir(folder):

@@ -72,8 +72,6 @@ def test_the_user_and_the_folders_are_those_of_the_program(installed: Installed)
     ]
     socket, service = [(installed.prefix / unit).read_text() for unit in (UNITS[1], UNITS[0])]
     assert f"ListenStream={SOCKET}\n" in socket and "SocketMode=0666\n" in socket and "DirectoryMode=0755\n" in socket
-    for unit in (socket, service):
-        assert f"\nConditionPathExists={SYSTEM_FILE}\n" in unit
     assert f"LoadCredential=pysendmail.conf:{SYSTEM_FILE}\n" in service and f"User={_USER}\n" in service
     assert f"ReadWritePaths=-{os.path.dirname(QUEUE)}\n" in service
 

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 _OWNERS = ("mail", "nullmail", "exim", "Debian-exim", "postfix")
 
 
-def convert(tool: str, name: str, root: str = "") -> Translation:
+def convert(tool: str, name: str, root: str = "", credentials: str = "") -> Translation:
     """Return what the program's configuration says in our words. Raises ConfigError."""
-    return _convert(tool, Files(name, root))
+    return _convert(tool, Files(name, root, credentials))
 
 
 def _convert(tool: str, files: Files) -> Translation:
@@ -65,9 +65,9 @@ def parse(translation: Translation, home: str) -> reader.File:
     return reader.parse(text, translation.place, home=home, tool=translation.tool, origins=origins)
 
 
-def text_for_daemon(name: str, uid: int, home: str) -> bytes:
+def text_for_daemon(name: str, uid: int, home: str, credentials: str = "") -> bytes:
     """Return the configuration in our words, found good but for its accounts. Raises ConfigError."""
-    files = Files(name)
+    files = Files(name, credentials=credentials)
     translation = _convert(reader.foreign_tool(name), files)
     parse(translation, home)
     check_rights(translation, files.read, uid)

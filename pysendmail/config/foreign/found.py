@@ -14,10 +14,11 @@ _SYSTEM = (
 )
 
 
-def find(folder: str, home: str) -> str | None:
+def find(folder: str, home: str, credentials: str = "") -> str | None:
     """Return the name of the one file that can be used, None if there is none; `folder` is ~/.config or what is instead.
 
-    A user's msmtprc comes before the system's, as for msmtp. Raises ConfigError if there is more than one program's.
+    `credentials` is the folder of systemd's. A user's msmtprc comes before the system's, as for msmtp. Raises ConfigError
+    if there is more than one program's.
     """
     own = [f"{home}/.msmtprc"] if home[:1] == "/" else []
     own += [f"{folder}/msmtp/config"] if folder else []
@@ -25,7 +26,7 @@ def find(folder: str, home: str) -> str | None:
     found = [("msmtp", msmtp)] if msmtp else []
     found += [(tool, f"{ROOT}{name}") for tool, name in _SYSTEM if _is_there(f"{ROOT}{name}")]
     if len(found) > 1:
-        found = [one for one in found if _names_server(*one)] or found
+        found = [one for one in found if _names_server(*one, credentials)] or found
     if len(found) > 1:
         names = " and ".join(shown(name) for _, name in found)
         tools = "|".join(tool for tool, _ in found)
@@ -47,13 +48,13 @@ def _is_there(name: str) -> bool:
     return True
 
 
-def _names_server(tool: str, name: str) -> bool:
+def _names_server(tool: str, name: str, credentials: str) -> bool:
     """Tell whether a configuration is more than what a package that is gone has left behind."""
     from pysendmail.config.foreign.convert import convert
 
     if tool == "msmtp":
         return True
     try:
-        return bool(convert(tool, name, ROOT).default.get("host"))
+        return bool(convert(tool, name, ROOT, credentials).default.get("host"))
     except ConfigError:
         return True  # whoever uses it is told what is wrong

@@ -12,6 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+NOTHING = b"-"
 _LINE_LIMIT = 16384
 _CONTROLS = frozenset(map(chr, [*range(9), *range(10, 32), 127]))  # all but TAB
 
@@ -59,12 +60,14 @@ class Source:
 class Files:
     """The files that belong to one program's configuration; `main` is the one that it is known by.
 
-    `root` stands before each absolute name. `read` are those that were read.
+    `root` stands before each absolute name; `credentials` is the folder of systemd's, "" without. `read` are those that
+    were read.
     """
 
-    __slots__ = ("folder", "main", "read", "root")
+    __slots__ = ("credentials", "folder", "main", "read", "root")
 
-    def __init__(self, main: str, root: str = "") -> None:
+    def __init__(self, main: str, root: str = "", credentials: str = "") -> None:
+        self.credentials = credentials
         self.main = main
         self.folder = os.path.dirname(main)
         self.root = root
@@ -79,9 +82,7 @@ class Files:
             return None
         except (OSError, ValueError):
             pass  # what is wrong is told when it is read
-        source = Source(shown(name), *read_regular(name, FILE_LIMIT))
-        self.read.append(source)
-        return source
+        return self._read(name)
 
     def need(self, path: str) -> Source:
         """Read a file that has to be there. Raises ConfigError."""
@@ -92,9 +93,31 @@ class Files:
 
     def main_file(self) -> Source:
         """Read the main file. Raises ConfigError."""
-        source = Source(shown(self.main), *read_regular(self.main, FILE_LIMIT))
+        return self._read(self.main)
+
+    def _read(self, name: str) -> Source:
+        source = Source(shown(name), *read_regular(handed_over(name, self.credentials) or name, FILE_LIMIT))
         self.read.append(source)
         return source
+
+
+def handed_over(name: str, credentials: str) -> str | None:
+    """Return where systemd has put a file of /etc for a service that cannot read it, None if it has not.
+
+    It is called by its name below /etc, with `-` for each slash.
+    """
+    if not credentials or name[:5] != "/etc/":
+        return None
+    copy = f"{credentials}/{name[5:].replace('/', '-')}"
+    return copy if is_handed_over(copy) else None
+
+
+def is_handed_over(copy: str) -> bool:
+    """Tell whether there is more than what the unit sets for a file that is missing."""
+    try:
+        return read_regular(copy, FILE_LIMIT)[0].strip() != NOTHING
+    except ConfigError:
+        return False
 
 
 def host_and_port(value: str) -> tuple[str, str]:
