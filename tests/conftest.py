@@ -7,9 +7,19 @@ import signal
 import subprocess
 import sys
 
+import hypothesis
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+# A slow machine fails nobody. Where changes are judged, each run tries the same examples; elsewhere each one tries others.
+hypothesis.settings.register_profile(
+    "pysendmail",
+    deadline=None,
+    derandomize="PYSENDMAIL_CI" in os.environ,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("pysendmail")
 
 
 def pytest_configure() -> None:

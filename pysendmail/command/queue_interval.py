@@ -18,6 +18,7 @@ from pysendmail.command.queue_run import selection, ways
 from pysendmail.command.queueing import open_queue
 from pysendmail.command.submit import configuration
 from pysendmail.delivery import interruption
+from pysendmail.delivery.signals import Signals
 from pysendmail.log import Log, printable
 from pysendmail.queue.location import Missing
 from pysendmail.queue.round import internal
@@ -72,7 +73,7 @@ def _detach() -> bool:
 class _Watch:
     """The rounds of one queue. The runner stays from one round to the next: it knows what `rate` leaves room for."""
 
-    __slots__ = ("_account", "_file", "_options", "_place", "_runner", "_store")
+    __slots__ = ("_account", "_file", "_options", "_place", "_runner", "_signals", "_store")
 
     def __init__(self, options: "Options", file: "File", account: "Account") -> None:
         self._options = options
@@ -80,6 +81,7 @@ class _Watch:
         self._account = account
         self._store: Store | None = None
         self._runner: Runner | None = None
+        self._signals = Signals([_signal.SIGHUP, *_ENDS])
         self._place = (0, 0)
 
     def run(self) -> int:
@@ -99,6 +101,7 @@ class _Watch:
             pass
         finally:
             self._close()
+            self._signals.close()
         self._write("ended by a signal")
         return 0
 
@@ -148,10 +151,9 @@ class _Watch:
         _signal.pthread_sigmask(_signal.SIG_BLOCK, _ENDS)  # this acts on one that has come already
         try:
             while (left := end - monotonic()) > 0:
-                told = _signal.sigtimedwait({_signal.SIGHUP, *_ENDS}, min(left, _LONGEST_WAIT))
-                if told is not None and told.si_signo != _signal.SIGHUP:
-                    raise errors.Interrupted(f"ended by signal {told.si_signo}")
-                if told is not None:
+                for number in self._signals.wait(min(left, _LONGEST_WAIT)):
+                    if number != _signal.SIGHUP:
+                        raise errors.Interrupted(f"ended by signal {number}")
                     self._read_again()
         finally:
             _signal.pthread_sigmask(_signal.SIG_UNBLOCK, _ENDS)

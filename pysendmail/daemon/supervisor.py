@@ -15,6 +15,7 @@ from pysendmail import errors
 from pysendmail.daemon import child
 from pysendmail.daemon.offspring import ACCEPT, DELIVER, ROLES, Child
 from pysendmail.daemon.setup import IDLE
+from pysendmail.delivery.signals import Signals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Supervisor:
     """The two children and those that they replace. `ground` is what they stand on, `runs` what they do."""
 
     __slots__ = (
-        "_code", "_current", "_due", "_ground", "_news", "_old", "_quick", "_runs", "_started", "_stopping",
+        "_code", "_current", "_due", "_ground", "_news", "_old", "_quick", "_runs", "_signals", "_started", "_stopping",
         "_tell_up", "_wake",
     )  # fmt: skip
 
@@ -52,6 +53,7 @@ class Supervisor:
         self._started = False
         self._stopping = False
         self._code = 0
+        self._signals = Signals(SIGNALS)
         self._wake = _pipe()
         self._news = _pipe()
 
@@ -61,9 +63,8 @@ class Supervisor:
             self._look()
             if self._stopping and not self._current and not self._old:
                 return self._code
-            info = _signal.sigtimedwait(SIGNALS, self._patience())
-            if info is not None:
-                self._heed(info.si_signo)
+            for number in self._signals.wait(self._patience()):
+                self._heed(number)
 
     def _patience(self) -> float:
         now = monotonic()

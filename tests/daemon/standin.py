@@ -17,7 +17,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 
 from pysendmail import errors
 from pysendmail.command.console import complain
-from pysendmail.daemon import launch, offspring
+from pysendmail.daemon import launch, offspring, supervisor
 from pysendmail.daemon.ground import Wish
 from pysendmail.daemon.setup import IDLE, Setup
 
@@ -108,6 +108,7 @@ def main() -> None:
     settings = dict(argument.partition("=")[::2] for argument in sys.argv[2:])
     if "hung" in settings:
         offspring._HUNG = float(settings["hung"])
+        supervisor._LOOK = offspring._HUNG / 4
     if "recent" in settings:
         offspring._RECENT = float(settings["recent"])
     if "end" in settings:

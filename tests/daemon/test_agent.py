@@ -14,8 +14,8 @@ import pytest
 
 from tests.command.caller import MESSAGE, Caller
 from tests.conftest import Installed
+from tests.crowd import Crowd
 from tests.daemon.running import LIMIT, is_alive, wait_until
-from tests.obedient import Obedient
 
 # The agent's processes are found by their environment, which only root can see: they are closed to their own user.
 pytestmark = pytest.mark.usefixtures("superuser")
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("superuser")
 class User(Caller):
     """A caller with a runtime folder, and perhaps an agent."""
 
-    def __init__(self, installed: Installed, home: pathlib.Path, server: Obedient) -> None:
+    def __init__(self, installed: Installed, home: pathlib.Path, server: Crowd) -> None:
         super().__init__(installed.sendmail, home, server)
         self.agent = str(installed.prefix / "bin" / "pysendmail")
         self.runtime = home / "run"
@@ -50,9 +50,19 @@ class User(Caller):
                 found.append(int(folder.name))
         return found
 
+    def leaders(self) -> list[int]:
+        """Give those among them who lead a session: who starts an agent, until it serves, and its parent."""
+        found = []
+        for pid in self.processes():
+            with contextlib.suppress(ProcessLookupError):
+                if os.getsid(pid) == pid:
+                    found.append(pid)
+        return found
+
     def leader(self) -> int:
-        """Give the parent among them."""
-        (leader,) = [pid for pid in self.processes() if os.getsid(pid) == pid]
+        """Give the parent among them, once the agent serves."""
+        wait_until(lambda: len(self.processes()) == 3 and len(self.leaders()) == 1)
+        (leader,) = self.leaders()
         return leader
 
     def clear(self) -> None:
@@ -65,7 +75,7 @@ class User(Caller):
 @pytest.fixture
 def user(installed: Installed) -> Iterator[User]:
     home = pathlib.Path(tempfile.mkdtemp(prefix="pysendmail-"))  # the name of a socket has to be short
-    with Obedient() as server:
+    with Crowd() as server:
         made = User(installed, home, server)
         yield made
         made.clear()
@@ -133,7 +143,6 @@ def test_the_first_message_starts_it_where_the_configuration_says_so(user: User)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
     assert len(user.server.deliveries) == 1
     wait_until(user.socket.exists)
-    wait_until(lambda: len(user.processes()) == 3)
     leader = user.leader()
     assert {os.readlink(f"/proc/{leader}/fd/{fd}") for fd in range(3)} == {"/dev/null"}
     for number in range(2, 5):
@@ -168,7 +177,6 @@ def test_a_crowd_of_callers_starts_one(user: User) -> None:
         one.stdin.close()
     assert [one.wait(LIMIT) for one in many] == [0] * 8
     arrived(user, 8)
-    wait_until(lambda: len(user.processes()) == 3)
     assert user.leader()
 
 

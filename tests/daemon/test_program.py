@@ -14,8 +14,8 @@ import pytest
 
 from tests.command.caller import MESSAGE
 from tests.conftest import Installed, everybodys_python, make_install, skip
+from tests.crowd import Crowd
 from tests.daemon.running import LIMIT, is_alive, wait_until
-from tests.obedient import Obedient
 
 pytestmark = pytest.mark.usefixtures("superuser")
 
@@ -40,7 +40,7 @@ class Machine:
 
     script = MACHINE
 
-    def __init__(self, prefix: pathlib.Path, folder: pathlib.Path, server: Obedient) -> None:
+    def __init__(self, prefix: pathlib.Path, folder: pathlib.Path, server: Crowd) -> None:
         self.prefix = prefix
         self.server = server
         self.log = folder / "log"
@@ -133,7 +133,7 @@ def prefix() -> Iterator[pathlib.Path]:
 def machine(prefix: pathlib.Path) -> Iterator[Machine]:
     folder = pathlib.Path(tempfile.mkdtemp(prefix="pysendmail-"))
     folder.chmod(0o755)
-    with Obedient(mechanisms="PLAIN") as server:
+    with Crowd(mechanisms="PLAIN") as server:
         made = Machine(prefix, folder, server)
         yield made
         made.clear()

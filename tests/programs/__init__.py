@@ -4,6 +4,7 @@ The root "programs" of tests/servers/roots.sh holds them. A `Machine` is one run
 and what the programs hand over arrives at a smarthost on loopback. Starting one needs root and `roots.sh make programs`.
 """
 
+import contextlib
 import os
 import pathlib
 import subprocess
@@ -56,7 +57,10 @@ class Machine:
         while not (self.folder / "ready").exists():
             assert self._process.poll() is None and time.monotonic() < end, self.console()
             time.sleep(0.05)
-        self._pid = _find(self._process.pid)
+        while not (pid := _find(self._process.pid)):
+            assert self._process.poll() is None and time.monotonic() < end, self.console()
+            time.sleep(0.05)
+        self._pid = pid
         if self.daemon:
             done = self.run(["pysendmaild"], user="root")
             assert done.returncode == 0, done.stderr
@@ -87,15 +91,16 @@ class Machine:
 
 
 def _find(pid: int) -> int:
-    """Find, below a process of ours, the one that holds the root."""
+    """Find, below a process of ours, the one that holds the root; 0 while there is none yet."""
     waiting = [pid]
     while waiting:
         each = waiting.pop()
         place = pathlib.Path(f"/proc/{each}")
-        if (place / "cmdline").read_bytes() == b"sleep\0infinity\0":
-            return each
-        waiting += [int(child) for child in (place / "task" / str(each) / "children").read_text().split()]
-    raise AssertionError("the machine has ended")
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+            if (place / "cmdline").read_bytes() == b"sleep\0infinity\0":
+                return each
+            waiting += [int(child) for child in (place / "task" / str(each) / "children").read_text().split()]
+    return 0
 
 
 def make_folder(machine: Machine, name: str, files: dict[str, bytes]) -> str:
