@@ -11,9 +11,9 @@ import pytest
 
 from tests.command.caller import LIMIT, MESSAGE
 from tests.conftest import everybodys_python, make_install
+from tests.crowd import Crowd
 from tests.daemon.running import wait_until
 from tests.daemon.test_program import Machine
-from tests.obedient import Obedient
 
 pytestmark = pytest.mark.usefixtures("superuser")
 
@@ -49,7 +49,7 @@ class OldMachine(Machine):
 
 
 @contextlib.contextmanager
-def old_machine(server: Obedient, files: dict[str, str]) -> Iterator[OldMachine]:
+def old_machine(server: Crowd, files: dict[str, str]) -> Iterator[OldMachine]:
     """Give a machine with these files below /etc, which have the rights that packages give them."""
     prefix = pathlib.Path(tempfile.mkdtemp(prefix="pysendmail-prefix-"))
     prefix.chmod(0o755)
@@ -74,7 +74,7 @@ def old_machine(server: Obedient, files: dict[str, str]) -> Iterator[OldMachine]
 
 
 def test_a_user_without_the_right_to_read_the_file_sends_by_the_daemon() -> None:
-    with Obedient(mechanisms="LOGIN CRAM-MD5") as server, Obedient(mechanisms="LOGIN") as other:
+    with Crowd(mechanisms="LOGIN CRAM-MD5") as server, Crowd(mechanisms="LOGIN") as other:
         config = (
             f"root=admin@example.net\nmailhub=127.0.0.1:{server.port}\nrewriteDomain=example.org\nUseTLS=NO\n"
             "FromLineOverride=YES\nAuthUser=alice\nAuthPass=a#b=c\nAuthMethod=LOGIN\n"
@@ -96,7 +96,7 @@ def test_a_user_without_the_right_to_read_the_file_sends_by_the_daemon() -> None
 
 
 def test_a_users_msmtprc_is_used_and_the_log_says_so_for_each_message() -> None:
-    with Obedient() as server, old_machine(server, {}) as machine:
+    with Crowd() as server, old_machine(server, {}) as machine:
         home = machine.prefix / "home"
         home.mkdir()
         text = f"account default\nhost 127.0.0.1\nport {server.port}\nfrom alice@example.org\nlogfile {home}/log\n"
@@ -111,7 +111,7 @@ def test_a_users_msmtprc_is_used_and_the_log_says_so_for_each_message() -> None:
 
 
 def test_the_daemon_takes_a_file_of_ours_as_soon_as_there_is_one() -> None:
-    with Obedient() as server, Obedient() as other:
+    with Crowd() as server, Crowd() as other:
         files = {"nullmailer/remotes": f"127.0.0.1 smtp port={server.port}\n", "nullmailer/defaulthost": "example.org\n"}
         with old_machine(server, files) as machine:
             pid = machine.start()
