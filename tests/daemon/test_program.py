@@ -16,6 +16,7 @@ from tests.command.caller import MESSAGE
 from tests.conftest import Installed, everybodys_python, make_install, skip
 from tests.crowd import Crowd
 from tests.daemon.running import LIMIT, is_alive, wait_until
+from tests.obedient import Obedient
 
 pytestmark = pytest.mark.usefixtures("superuser")
 
@@ -40,7 +41,7 @@ class Machine:
 
     script = MACHINE
 
-    def __init__(self, prefix: pathlib.Path, folder: pathlib.Path, server: Crowd) -> None:
+    def __init__(self, prefix: pathlib.Path, folder: pathlib.Path, server: Obedient) -> None:
         self.prefix = prefix
         self.server = server
         self.log = folder / "log"

@@ -14,6 +14,7 @@ from tests.conftest import everybodys_python, make_install
 from tests.crowd import Crowd
 from tests.daemon.running import wait_until
 from tests.daemon.test_program import Machine
+from tests.obedient import Obedient
 
 pytestmark = pytest.mark.usefixtures("superuser")
 
@@ -49,7 +50,7 @@ class OldMachine(Machine):
 
 
 @contextlib.contextmanager
-def old_machine(server: Crowd, files: dict[str, str]) -> Iterator[OldMachine]:
+def old_machine(server: Obedient, files: dict[str, str]) -> Iterator[OldMachine]:
     """Give a machine with these files below /etc, which have the rights that packages give them."""
     prefix = pathlib.Path(tempfile.mkdtemp(prefix="pysendmail-prefix-"))
     prefix.chmod(0o755)
