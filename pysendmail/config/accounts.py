@@ -380,7 +380,7 @@ def find_file(option: bytes | None, *, home: str | None, xdg: str | None, uid: i
     if other is not None:
         return other
     neither = f"neither {shown(own)} nor {SYSTEM_FILE} exists" if folder else f"{SYSTEM_FILE} does not exist"
-    raise NoConfig(f"there is no configuration: {neither}; pysendmail.conf(5) says what to write")
+    raise NoConfig(f"there is no configuration: {neither}; pysendmail configure makes one")
 
 
 def is_system(place: str) -> bool:

@@ -139,7 +139,7 @@ def test_who_does_not_agree_to_the_change_keeps_his_file(person: Person, server:
     person.path.parent.mkdir()
     person.path.write_text("host old\n")
     person.begins(ME, offers=offer(server)).is_asked("(not shown): ").says(SECRET + b"\n")
-    person.is_asked("+host localhost").is_asked("Write it?").says("n\n").ends(0)
+    person.is_asked("+host localhost").is_asked("Write it?").says("n\n").ends(75)
     assert person.path.read_text() == "host old\n" and os.listdir(person.path.parent) == ["pysendmail.conf"]
 
 
@@ -196,12 +196,31 @@ def test_an_interruption_leaves_nothing_behind_and_the_terminal_as_it_was(
 
 def test_control_characters_in_answers_do_no_harm(person: Person, server: Obedient) -> None:
     person.begins(ME, offers=offer(server, user=""))
-    person.is_asked("User name at localhost: ").says(b"a\x16\x01b\n")
+    person.is_asked("User name at localhost: ").says(b"a\x16\x01b\n").is_asked("expected no control characters")
+    person.is_asked("User name at localhost: ", 2).says(b"ab\n")
     person.is_asked("(not shown): ").says(b"x\x16\x01y\n").is_asked("control characters are none of a password")
-    person.says(SECRET + b"\n")
-    said = person.ends(64)
-    assert "user: a control character in it" in said and "\x01" not in said.replace("^A", "")
-    assert not person.path.parent.exists()
+    person.is_asked("(not shown): ", 2).says(SECRET + b"\n").is_asked("Write it?").says("y\n")
+    person.is_asked("test message").says("n\n")
+    assert "\x01" not in person.ends(0)
+    assert b"\nuser ab\n" in person.path.read_bytes()
+
+
+def test_a_server_on_this_machine_with_a_certificate_of_its_own_is_asked_about_and_pinned(
+    person: Person, server: Obedient
+) -> None:
+    program = PROGRAM.format(offers=offer(server), arguments=["--file", str(person.path), ME])
+    for answer in ("n", "y"):
+        terminal = person.terminal = Terminal(program)
+        person._opened.append(terminal)
+        person.is_asked("(not shown): ").says(SECRET + b"\n")
+        person.is_asked("shows a certificate for localhost, 127.0.0.1, of its own making")
+        person.is_asked("Is it the right one? y or n [n]: ")
+        assert not any(line.startswith("AUTH") for line in server.commands)
+        person.says(f"{answer}\n")
+        if answer == "n":
+            person.is_asked("or (q)uit [s]: ").says("q\n").ends(75)
+    person.is_asked("certificate pinned").is_asked("Write it?").says("y\n").is_asked("test message").says("n\n").ends(0)
+    assert b"\ntls_fingerprint " in person.path.read_bytes()
 
 
 def test_with_json_the_questions_stay_on_the_terminal(person: Person, server: Obedient) -> None:

@@ -259,3 +259,38 @@ def test_a_signal_during_the_checks_leaves_nothing_behind(who: Configurer, serve
         _, err = process.communicate(timeout=LIMIT)
     assert process.returncode == 75 and err.endswith(b"ended by signal 15\n") and err.count(b"\n") == 1
     assert list(who.home.iterdir()) == []
+
+
+def test_a_certificate_of_this_machine_s_own_is_told_and_not_trusted_by_itself(who: Configurer, server: Obedient) -> None:
+    words = [who.command, "configure", "-y", "--file", str(who.path), "--password-file", "-", "--host", "localhost"]
+    words += ["--port", str(server.port), "--tls", "starttls"]
+    done = who.run(words=[*words, ME])
+    assert done.returncode == 75 and not any(line.startswith("AUTH") for line in server.commands)
+    pin = done.stdout.partition("if it is the right one, --tls-fingerprint ")[2].partition(" ")[0]
+    who.good(words=[*words, "--tls-fingerprint", pin, ME])
+    assert any(line == "tls_fingerprint " + pin for line in who.words)
+
+
+@pytest.mark.parametrize("host", ["smtp.müller.example", "smtp.ŝ.example", "smtp.例え.example"])
+def test_a_host_of_other_letters_is_written_in_those_of_dns(who: Configurer, host: str) -> None:
+    done = who.run("--host", host, "--port", "1", ME, "--force")
+    assert done.returncode == 75 and who.words[0].startswith("host smtp.xn--")
+
+
+def test_a_domain_of_other_letters_is_written_in_those_of_dns(who: Configurer, server: Obedient) -> None:
+    who.good("jan@Müller.localdomain", server=server)
+    assert "user jan@xn--mller-kva.localdomain" in [line.lower() for line in who.words]
+
+
+def test_a_file_of_authorities_that_is_not_there_is_told(who: Configurer, server: Obedient) -> None:
+    done = who.run(ME, "--tls-trust-file", "nowhere.pem", server=server)
+    assert done.returncode == 78 and "nowhere.pem" in done.stdout and not who.path.exists()
+
+
+def test_another_program_s_file_that_was_used_until_now_is_told(who: Configurer, server: Obedient) -> None:
+    (who.home / ".msmtprc").write_text("host 127.0.0.1\n")
+    who.path = who.home / ".config" / "pysendmail" / "pysendmail.conf"
+    assert f"note: until now {who.home}/.msmtprc was used\n" in who.good(ME, server=server)
+    assert "note: " not in who.good(ME, server=server, password="quite new")
+    who.path = who.home / "elsewhere"
+    assert f"note: for this user {who.home}/.config/pysendmail/pysendmail.conf holds, unless -C names it" in who.good(ME, server=server)

@@ -92,6 +92,7 @@ class _Job:
         self.talk = talk
         self.recipient = recipient
         self.facts: dict[str, object] = {"written": False, "backup": None, "message": None}
+        self._used = ""  # the file that was used until now
         self.dialogue: Trace | None = show if asked.verbose else None
 
     def run(self, where: "Any", settings: "Settings") -> int:
@@ -101,7 +102,7 @@ class _Job:
             self.talk.tell(f"nothing was written{'; --force writes it all the same' if self.talk.yes else ''}")
             return self._finish(plan, trial, code)
         if not self._write(plan):
-            return self._finish(plan, trial, code)
+            return self._finish(plan, trial, errors.TempFail.exit_code)
         if not code:
             code = self._send(plan, trial)
         return self._finish(plan, trial, code)
@@ -116,6 +117,8 @@ class _Job:
             found = trial.look(plan, self.caller, self.recipient, silent=self.asked.json, dialogue=self.dialogue)
             if not self.asked.json:
                 found.findings.finish(*trial.names_of(plan))
+            if found.untrusted and self._pins(settings):
+                continue
             if not found.code or self.asked.force:
                 return plan, found, True
             if not self.talk.terminal:
@@ -124,6 +127,23 @@ class _Job:
             if choice in "wq":
                 return plan, found, choice == "w"
             self._change(settings, choice)
+
+    def _pins(self, settings: "Settings") -> bool:
+        """Have a server on this machine trusted by the certificate that it shows, if whoever is asked says so."""
+        from pysendmail.command.configure import pin
+
+        shown_there = pin.shown_by(settings)
+        if shown_there is None:
+            return False
+        digest, name = shown_there
+        self.talk.tell(f"{settings.offer.host} port {settings.offer.port} shows a certificate {name}, of its own making")
+        if not self.talk.terminal:
+            self.talk.tell(f"if it is the right one, --tls-fingerprint {digest} trusts it")
+            return False
+        if not self.talk.confirm(f"Its SHA-256 fingerprint is {digest}. Is it the right one?", "", default=False):
+            return False
+        settings.fingerprint = digest
+        return True
 
     def _ask_change(self, found: "Trial") -> str:
         default = "p" if found.login_failed else "s"
@@ -142,6 +162,8 @@ class _Job:
 
     def _write(self, plan: "Plan") -> bool:
         """Put the file in its place if whoever is asked agrees; return whether it stands there."""
+        from pysendmail.command.configure import place
+
         path = shown(plan.place.path)
         if not plan.changes:
             self.talk.tell(f"{path} says so already")
@@ -152,6 +174,7 @@ class _Job:
         if not self.talk.confirm("Write it?", "--yes writes it"):
             self.talk.tell("nothing was written")
             return False
+        self._used = place.used_by(self.caller)
         _commit(plan, self.facts)
         self.facts["written"] = True
         backup = self.facts["backup"]
@@ -162,9 +185,12 @@ class _Job:
     def _tell_rest(self, plan: "Plan") -> None:
         from pysendmail.command.configure import place, secret
 
-        hiding = place.hidden_by(plan.place, self.caller)
-        if hiding:
-            self.talk.warn(f"note: for this user {shown(hiding)} holds, unless -C names the new file")
+        used = place.used_by(self.caller)
+        if used != plan.place.path:
+            other = f"for this user {shown(used)} holds, unless -C names it" if used else "it is read where -C names it only"
+            self.talk.warn(f"note: {other}")
+        elif self._used not in ("", used):
+            self.talk.warn(f"note: until now {shown(self._used)} was used")
         if not plan.place.system:
             return
         if plan.settings.secret == secret.CREDENTIAL and plan.settings.login:
@@ -205,6 +231,7 @@ def _commit(plan: "Plan", facts: "dict[str, object]") -> None:
     from contextlib import ExitStack
 
     from pysendmail.command.configure import draft, secret
+    from pysendmail.delivery import interruption
 
     settings, place = plan.settings, plan.place
     with ExitStack() as stack:
@@ -216,10 +243,19 @@ def _commit(plan: "Plan", facts: "dict[str, object]") -> None:
             stack.enter_context(other)
         if place.changed():
             raise errors.TempFail("somebody else has changed it meanwhile; nothing was written", shown(place.path))
-        if place.status is not None:
-            facts["backup"] = draft.back_up(place.path, place.text, place.status, strftime("%Y%m%d-%H%M%S", localtime()))
-        for each in (*others, new):
-            each.commit()
+        interruption.hold()  # from here on it is all or nothing
+        stack.callback(interruption.let_go)
+        kept = None
+        try:
+            if place.status is not None:
+                kept = draft.back_up(place.path, place.text, place.status, strftime("%Y%m%d-%H%M%S", localtime()))
+            for each in (*others, new):
+                each.commit()
+        except BaseException:
+            if kept is not None:
+                os.unlink(kept)
+            raise
+        facts["backup"] = kept
 
 
 def _object(plan: "Plan", trial: "Trial", facts: "dict[str, object]", code: int) -> str:

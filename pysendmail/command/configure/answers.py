@@ -1,9 +1,10 @@
 """Everything that a configuration needs to know: from options, from what can be found out, and from whoever is asked."""
 
 import os
+from time import monotonic
 
 from pysendmail import errors
-from pysendmail.command.configure import discovery, providers, secret
+from pysendmail.command.configure import discovery, guess, providers, secret
 from pysendmail.command.configure.offer import CLEAR, USUAL_PORT, Offer, kind_of
 from pysendmail.command.configure.settings import Settings
 from pysendmail.config import values
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pysendmail.command.configure.dialogue import Dialogue
 
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.@+")
+_GUESSES = 30.0  # seconds
 
 
 def check_options(asked: "Namespace") -> None:
@@ -51,7 +53,7 @@ def gather(asked: "Namespace", talk: "Dialogue") -> Settings:
     settings = Settings(address, sender, offer)
     settings.auth = asked.auth or "on"
     settings.secret, settings.command = secret.kind_of(asked.secret)
-    settings.trust_file = os.path.abspath(asked.tls_trust_file) if asked.tls_trust_file else ""
+    settings.trust_file = _path(asked.tls_trust_file) or ""
     settings.fingerprint = asked.tls_fingerprint or ""
     if settings.login:
         talk.tell(f"{printable(address, 320)}: {offer}; {offer.source}")
@@ -99,7 +101,7 @@ def _address_fault(text: str) -> str:
 def find_server(asked: "Namespace", talk: "Dialogue", address: bytes) -> Offer:
     """Return the server: the one that was named, else one that is found and, where it has to be, agreed to."""
     if asked.host is not None:
-        return _given(asked)
+        return _given(asked, talk)
     domain = address.rpartition(b"@")[2].decode("ascii").lower()
     if asked.provider is not None:
         known = providers.named(asked.provider)
@@ -108,9 +110,9 @@ def find_server(asked: "Namespace", talk: "Dialogue", address: bytes) -> Offer:
             missing = f"the server of {known.title} depends on the region; --host says which, in place of --provider"
             host = talk.ask(f"Host name of {known.title}'s server for SMTP", missing, check=_host_fault)
             found = [known.offer("as was asked for")]
-            found[0].host = values.host(host)
+            found[0].host = _host(host)
     else:
-        found = discovery.find(domain, address, talk.tell, asked.tls_trust_file)
+        found = discovery.find(domain, address, talk.tell, _path(asked.tls_trust_file))
     for offer in found[:1]:
         if not offer.trusted:
             named = f"{printable(offer.source, 300)} names {offer}, which could be forged"
@@ -128,19 +130,25 @@ def find_server(asked: "Namespace", talk: "Dialogue", address: bytes) -> Offer:
 def ask_server(talk: "Dialogue") -> Offer:
     """Ask for a server."""
     missing = "--host, --port and --tls say which server"
-    host = values.host(talk.ask("Host name of the server that takes your mail", missing, check=_host_fault))
+    host = _host(talk.ask("Host name of the server that takes your mail", missing, check=_host_fault))
     port = int(talk.ask("Port", missing, "465", _port_fault))
     kinds = ("implicit", "starttls")
     fault = "expected implicit (TLS from the start) or starttls"
     tls = talk.ask("TLS, implicit or starttls", missing, kind_of(port), lambda text: "" if text in kinds else fault)
-    return _known(Offer(host.lower(), port, tls, "as was answered"))
+    return _known(Offer(host, port, tls, "as was answered"))
 
 
-def _given(asked: "Namespace") -> Offer:
-    """Return the server of --host; what is not said of it is as the provider has it, if he is known, or as usual."""
-    host = values.host(asked.host)
+def _given(asked: "Namespace", talk: "Dialogue") -> Offer:
+    """Return the server of --host; what is not said of it is as the provider has it, if he is known, or is tried."""
+    host = _host(asked.host)
     port = int(asked.port) if asked.port is not None else 0
     known = providers.of_host(host)
+    if known is None and not port and asked.tls is None and asked.auth != "off":
+        talk.tell(f"trying the usual ports of {host}")
+        source = "as was asked for, at the port that answers"
+        found = guess.at([host], guess.PLACES, monotonic() + _GUESSES, _path(asked.tls_trust_file), source)
+        if found is not None:
+            return found
     tls = asked.tls or (kind_of(port) if port else kind_of(known.port) if known is not None else kind_of(465))
     if not port:
         port = known.port if known is not None and tls == kind_of(known.port) else USUAL_PORT[tls]
@@ -206,6 +214,15 @@ def ask_password(talk: "Dialogue", settings: Settings) -> bytes:
     """Ask for the password."""
     missing = "there is no password; --password-file FILE (- is standard input) or --secret passwordeval=COMMAND gives it"
     return talk.ask_password(f"Password of {printable(settings.user, 200)} at {settings.offer.host}", missing)
+
+
+def _host(text: str) -> str:
+    """Return a host name in A-labels and lower case."""
+    return values.host(os.fsencode(text).decode("latin-1")).lower()
+
+
+def _path(text: str | None) -> str | None:
+    return os.path.abspath(text) if text else None
 
 
 def _host_fault(text: str) -> str:

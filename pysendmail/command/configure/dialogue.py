@@ -50,7 +50,8 @@ class Dialogue:
         for _ in range(_ENOUGH if self.terminal else 0):
             line = prompt.ask_line(f"{question}{f' [{default}]' if default else ''}: ", seconds=_PATIENCE)
             answer = os.fsdecode(self._line(line, missing)).strip() or default
-            fault = "" if check is None else check(answer)
+            fault = "expected no control characters" if _has_controls(os.fsencode(answer)) else ""
+            fault = fault or ("" if check is None else check(answer))
             if answer and not fault:
                 return answer
             write(2, f"{printable(fault or 'an answer is needed', 400)}\n")
@@ -61,7 +62,7 @@ class Dialogue:
         for _ in range(_ENOUGH if self.terminal else 0):
             line = prompt.ask_line(f"{question} (not shown): ", seconds=_PATIENCE, secret="password")
             password = self._line(line, missing)
-            if password and not any([octet < 32 or octet == 127 for octet in password]):
+            if password and not _has_controls(password):
                 return password
             write(2, "control characters are none of a password\n" if password else "a password is needed\n")
         raise errors.UsageError(missing)
@@ -79,6 +80,10 @@ class Dialogue:
         if not line:
             raise errors.TempFail("the input ended before the answer; nothing was written")
         return line.removesuffix(b"\n").removesuffix(b"\r")
+
+
+def _has_controls(text: bytes) -> bool:
+    return any([octet < 32 or octet == 127 for octet in text])
 
 
 def _yes_or_no(answer: str) -> str:

@@ -98,10 +98,9 @@ def _require_writable(place: Place, caller: "Caller") -> None:
         raise errors.NoPermission(f"this user cannot write to the folder{hint}", shown(folder))
 
 
-def hidden_by(place: Place, caller: "Caller") -> str:
-    """Return the file that this caller's messages go by if it is not this one, else nothing."""
+def used_by(caller: "Caller") -> str:
+    """Return the file by which this caller's messages go, empty if there is none."""
     try:
-        used = accounts.find_file(None, home=caller.home, xdg=os.environ.get("XDG_CONFIG_HOME"), uid=caller.uid)
+        return accounts.find_file(None, home=caller.home, xdg=os.environ.get("XDG_CONFIG_HOME"), uid=caller.uid)
     except errors.ConfigError:
         return ""
-    return "" if used == place.path else used

@@ -27,6 +27,8 @@ class Plan:
             comment = f"made by pysendmail configure for {settings.address.decode('ascii', 'replace')}"
             more = settings.words_of_machine(system=place.system)
             self.text = editing.replace(place.text, known, self.name, settings.words(full=full), more, comment)
+            if len(self.text) > reader.FILE_LIMIT:
+                raise errors.ConfigError("it would be too large", shown(place.path))
             self.file = reader.parse(self.text, shown(place.path), home=caller.home)
             self.account, _ = accounts.choose(self.file, account=self.name.encode("latin-1"), uid=caller.uid)
             self.reason = f"account {self.name}, {'changed' if self.name in known else 'new'}"

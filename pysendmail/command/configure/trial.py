@@ -31,6 +31,11 @@ class Trial:
         return self.findings.code
 
     @property
+    def untrusted(self) -> bool:
+        """Tell whether a certificate may be what is wrong."""
+        return any([one.level == "failed" and one.step == "encryption" for one in self.findings.found])
+
+    @property
     def login_failed(self) -> bool:
         """Tell whether another user or password would help."""
         return any([one.level == "failed" and one.step in (LOGIN, "password") for one in self.findings.found])
