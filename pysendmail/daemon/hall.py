@@ -260,13 +260,11 @@ class Hall:
         )  # fmt: skip
         mode = _mode(options.delivery, parts[0].base)
         entries: list[Entry] = []
-        logs: list[tuple[str, Log]] = []
+        logs: list[tuple[str, Log, list[tuple[str, str]]]] = []
         for composed in parts:
             account = composed.account
             log = Log(account.syslog, account.logfile, log_tag(options))
-            logs.append((composed.qid, log))
-            for part, text in intake_lines(composed, options, client.uid):
-                log.write(part, f"{composed.qid}: {text}", now)
+            logs.append((composed.qid, log, intake_lines(composed, options, client.uid)))
             submitted = Submitted(
                 composed.parcel, qid=composed.qid, uid=client.uid, account=account.name, config="", now=now, tag=log.tag
             )
@@ -283,25 +281,21 @@ class Hall:
 
         def done(failure: errors.Failure | None) -> None:
             message.body.close()
-            loop.post(lambda: self._committed(client, logs, now, failure, mode == "i"))
+            _tell(logs, now, failure)
+            loop.post(lambda: self._committed(client, [qid for qid, *_ in logs], failure, mode == "i"))
 
         client.job = Job(entries, done)
         self._committer.take(client.job)
         return qid
 
-    def _committed(
-        self, client: "Client | Peer", logs: list[tuple[str, Log]], now: float, failure: errors.Failure | None, awaited: bool
-    ) -> None:
-        text = "queued" if failure is None else f"fatal: {failure}"
-        for qid, log in logs:
-            log.write("cleanup", f"{qid}: {text}", now, warning=failure is not None)
+    def _committed(self, client: "Client | Peer", qids: list[str], failure: errors.Failure | None, awaited: bool) -> None:
         if failure is not None:
             failure.logged = True
             client.refuse(failure)
             return
         client.job = None
         if awaited:
-            self._waiting.begin(client, [qid for qid, _ in logs])
+            self._waiting.begin(client, qids)
         elif client.fd >= 0:
             client.answer(0)
 
@@ -431,6 +425,14 @@ def _log_of(file: "File") -> Log:
     except errors.ConfigError:
         return Log()
     return Log(account.syslog, account.logfile)
+
+
+def _tell(logs: "list[tuple[str, Log, list[tuple[str, str]]]]", now: float, failure: errors.Failure | None) -> None:
+    """Write what the log says of messages that came in together, and what became of them."""
+    outcome = "queued" if failure is None else f"fatal: {failure}"
+    for qid, log, lines in logs:
+        told = [(part, [(f"{qid}: {text}", False)]) for part, text in lines]
+        log.write_parts([*told, ("cleanup", [(f"{qid}: {outcome}", failure is not None)])], now)
 
 
 def _mode(asked: str | None, account: "Account") -> str:

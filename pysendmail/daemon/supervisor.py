@@ -31,6 +31,7 @@ _STARTING = 0.05  # while one of them is not up yet
 _ENDING = 0.5  # while one of them is to end
 _QUICK_DEATH = 5.0  # a child that lived no longer has to wait before it is replaced
 _LONGEST_PAUSE = 30.0
+_KILLED_AT_START = 3  # children that somebody may kill before the daemon gives up that was never up
 
 
 class Supervisor:
@@ -183,7 +184,7 @@ class Supervisor:
                 self._ground.log(f"{one} ended {_how(code)}{one.reason()}", warning=True)
         elif one.role == ACCEPT and code == IDLE:
             self._end_idle(now)
-        elif not self._started and not one.up:
+        elif not self._started and not one.up and (code >= 0 or self._quick[one.role] >= _KILLED_AT_START):
             self._fail(code if code > 0 else errors.TempFail.exit_code, one.said or f"{one} ended {_how(code)}")
         else:
             self._replace(one, code, now)

@@ -44,6 +44,8 @@ class Servant:
     def serve(self, pipe: int) -> int:
         if b"slow" in self.marks():
             time.sleep(1)
+        if b"killed" in self.marks():
+            os.kill(os.getpid(), signal.SIGKILL)
         if b"broken" in self.marks():
             raise ValueError("secret")
         while not self.ended and self.code is None:

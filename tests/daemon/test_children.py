@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import resource
 import signal
 import subprocess
@@ -72,6 +73,21 @@ def test_a_child_that_keeps_dying_is_started_after_pauses_that_grow(daemon: Runn
         assert pause in daemon.wait_for_line(f"deliver ({victim}) ended by signal 9")
         wait_until(lambda: answers(daemon.deliver_socket))
     assert daemon.stop() == 0
+
+
+def test_a_child_that_is_killed_before_the_daemon_is_up_is_replaced(daemon: Running) -> None:
+    process = daemon.launch(from_full_name="slow")
+    children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    wait_until(lambda: len(children.read_text().split()) == 2)
+    os.kill(int(children.read_text().split()[1]), signal.SIGKILL)
+    daemon.wait_for_line("started")
+    assert daemon.stop() == 0
+
+
+def test_a_daemon_whose_children_are_killed_again_and_again_before_it_is_up_gives_up(daemon: Running) -> None:
+    done = daemon.run("-f", from_full_name="killed")
+    assert done.returncode == 75
+    assert re.fullmatch(rb"pysendmaild: (deliver|accept) [(][0-9]+[)] ended by signal 9\n", done.stderr)
 
 
 def test_a_child_that_ends_without_being_asked_is_replaced_whatever_its_exit_code(daemon: Running) -> None:
