@@ -79,3 +79,12 @@ def write(descriptor: int, text: str) -> None:
         except OSError:
             _deaf.add(descriptor)
             return
+
+
+def open_missing_descriptors() -> None:
+    """Open /dev/null where standard descriptors are closed, else the first socket would become standard output."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.set_inheritable(os.open("/dev/null", os.O_RDWR), True)

@@ -4,9 +4,9 @@ import os
 import sys
 
 from pysendmail import errors
-from pysendmail.command.console import complain
+from pysendmail.command.console import complain, open_missing_descriptors
 from pysendmail.daemon.ground import Wish
-from pysendmail.daemon.launch import launch, open_missing_descriptors
+from pysendmail.daemon.launch import launch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -87,12 +87,3 @@ def _allow_descriptors() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
         except (OSError, ValueError):
             pass  # where even that is forbidden, the limit that there is has to do
-
-
-def open_missing_descriptors() -> None:
-    """Open /dev/null where standard descriptors are closed, else the first socket would become standard output."""
-    for descriptor in range(3):
-        try:
-            os.fstat(descriptor)
-        except OSError:
-            os.set_inheritable(os.open("/dev/null", os.O_RDWR), True)

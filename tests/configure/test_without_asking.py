@@ -294,3 +294,28 @@ def test_another_program_s_file_that_was_used_until_now_is_told(who: Configurer,
     assert "note: " not in who.good(ME, server=server, password="quite new")
     who.path = who.home / "elsewhere"
     assert f"note: for this user {who.home}/.config/pysendmail/pysendmail.conf holds, unless -C names it" in who.good(ME, server=server)
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_descriptors_do_no_harm(who: Configurer, server: Obedient, closed: str) -> None:
+    (who.home / "pw").write_text("secret-word\n")
+    words = [*who.arguments(server), "--password-file", str(who.home / "pw"), "--test-to", "bob@example.net", ME]
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$0" "$@" {closed}', who.command, *words], env=who.environ, timeout=LIMIT, check=False,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    assert done.returncode == 0 and "password secret-word" in who.words and len(server.deliveries) == 1
+    heard = {line.partition(" ")[0] for line in server.commands}
+    assert heard == {"EHLO", "STARTTLS", "AUTH", "MAIL", "RCPT", "RSET", "BDAT", "QUIT"}
+    for arguments in (["--help"], ["check", "-C", str(who.path), "--json"]):
+        script = ["sh", "-c", f'exec "$0" "$@" {closed}', who.command, *arguments]
+        other = subprocess.run(script, env=who.environ, timeout=LIMIT, check=False, capture_output=True)
+        assert other.returncode == 0, other
+
+
+def test_output_that_nobody_takes_stops_nothing(who: Configurer, server: Obedient) -> None:
+    (who.home / "pw").write_text("secret-word\n")
+    words = [who.command, *who.arguments(server), "--password-file", str(who.home / "pw"), ME]
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(words, env=who.environ, timeout=LIMIT, check=False, stdout=full, start_new_session=True)
+    assert done.returncode == 0 and "password secret-word" in who.words

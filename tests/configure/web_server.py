@@ -17,8 +17,8 @@ Answer = bytes | Callable[[Peer], None]
 class Web(ScriptedServer):
     """Answer each path with what stands in `pages`, where it stands without host also for any; and remember the requests."""
 
-    def __init__(self, identities: dict[str, str], pages: Mapping[str, Answer]) -> None:
-        super().__init__(self._answer, identities)
+    def __init__(self, identities: dict[str, str], pages: Mapping[str, Answer], port: int = 0) -> None:
+        super().__init__(self._answer, identities, port=port)
         self.pages = dict(pages)
         self.requests: list[str] = []
 

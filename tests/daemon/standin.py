@@ -16,7 +16,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 
 from pysendmail import errors
-from pysendmail.command.console import complain
+from pysendmail.command.console import complain, open_missing_descriptors
 from pysendmail.daemon import launch, offspring, supervisor
 from pysendmail.daemon.ground import Wish
 from pysendmail.daemon.setup import IDLE, Setup
@@ -105,7 +105,7 @@ def deliver(setup: Setup) -> int:
 
 
 def main() -> None:
-    launch.open_missing_descriptors()
+    open_missing_descriptors()
     os.umask(0o077)
     settings = dict(argument.partition("=")[::2] for argument in sys.argv[2:])
     if "hung" in settings:

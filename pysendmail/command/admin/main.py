@@ -5,7 +5,7 @@ import os
 import sys
 
 from pysendmail import __version__, errors
-from pysendmail.command.console import complain, write
+from pysendmail.command.console import complain, open_missing_descriptors, write
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 def main() -> None:
     """Run the subcommand that the arguments name, and end the process with its exit code."""
     os.umask(0o077)
+    open_missing_descriptors()
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # it was closed when Python began
+            setattr(sys, name, open(os.devnull, "w"))
     try:
         code = run(sys.argv[1:])
     except errors.Failure as failure:
