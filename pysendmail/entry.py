@@ -32,9 +32,12 @@ PIECE = 1 << 16
 PATIENCE = 75.0  # seconds without any sign of a daemon that has a message; it needs 60 at most to find the queue locked
 _FIRST = 1 << 20  # octets that are read before the daemon is called
 _CROWDED = 10.0  # seconds that a daemon may be too busy to be called
+_TOLD = 2  # seconds for a reader of standard error to make room
+_AT_ONCE = 4096  # octets that a pipe with room takes without blocking (PIPE_BUF)
 _ENDING = (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP)
 _FLAGS = b"timGUscnx"  # options that take no argument and concern this message alone
 _VALUED = b"fFroBNRVOhLXpAMDTea"  # those that do; what follows in the same word is not looked at
+_heard = True  # whether standard error was read when something was last said
 
 
 class Refused(Exception):
@@ -322,12 +325,28 @@ def answer(line: "_socket.socket", keep: "Callable[[bytes], object] | None" = No
 
 
 def write(descriptor: int, data: bytes) -> None:
-    """Write all of `data`, if anybody reads it: the exit code tells all that counts."""
+    """Write all of `data`, if anybody reads it: the exit code tells all that counts.
+
+    Nobody is waited for who has standard error and does not read it.
+    """
     try:
         while data:
-            data = data[posix.write(descriptor, data) :]
+            if descriptor == 2 and not _is_read():
+                return
+            data = data[posix.write(descriptor, data if descriptor != 2 else data[:_AT_ONCE]) :]
     except OSError:
         pass
+
+
+def _is_read() -> bool:
+    """Tell whether standard error takes something within reasonable time; once it did not, it is not waited for again."""
+    global _heard
+    import select
+
+    poll = select.poll()
+    poll.register(2, select.POLLOUT)
+    _heard = bool(poll.poll(_TOLD * 1000 if _heard else 0))
+    return _heard
 
 
 def _ended(number: int, frame: object) -> None:

@@ -46,6 +46,12 @@ def printable(text: bytes | str, limit: int = REPLY_LIMIT) -> str:
     return line if len(line) <= limit else line[: limit - 3] + "..."
 
 
+def dialogue_line(direction: str, line: bytes) -> str:
+    """Return one line of an SMTP dialogue as -v shows it: sent (">"), received ("<"), or said of the connection ("=")."""
+    mark = {">": "--> ", "<": "<-- "}.get(direction, "=== ")
+    return f"{mark}{printable(line)}\n"
+
+
 class Masker:
     """Replace known secrets, raw and in base64 at each of its three alignments, by asterisks.
 

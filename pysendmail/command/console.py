@@ -4,7 +4,7 @@ import os
 import select
 from _thread import get_ident
 
-from pysendmail.log import printable
+from pysendmail.log import dialogue_line, printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,8 +53,7 @@ def say(text: str) -> None:
 
 def show(direction: str, line: bytes) -> None:
     """Write one line of the dialogue to standard error, as -v asks."""
-    mark = {">": "--> ", "<": "<-- "}.get(direction, "=== ")
-    write(2, f"{mark}{printable(line)}\n")
+    write(2, dialogue_line(direction, line))
 
 
 def write(descriptor: int, text: str) -> None:

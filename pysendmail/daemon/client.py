@@ -24,6 +24,7 @@ LOOK = 16 << 20  # octets after which it is looked whether the disk has room for
 ROOM = 16 << 20  # octets that must stay free on it
 SMALL = 128 << 10  # octets of a request that count for nothing
 _LINE = 4096
+_PIECE = 1 << 16
 _SILENCE = 3600.0  # seconds without a word in which a message may stop half-way
 
 ASKING, SENDING, WAITING, SERVED, ANSWERED = range(5)
@@ -240,6 +241,11 @@ class Client:
             self._hall.note(f"fatal: uid={self.uid}: {printable(str(failure))}")
         quiet = self.options is not None and self.options.errors == "q"
         self.answer(failure.exit_code, "" if quiet else f"{self.program}: {printable(str(failure), _LINE)}\n")
+
+    def show(self, text: bytes) -> None:
+        """Say something on standard error to a caller who waits."""
+        parts = [text[start : start + _PIECE] for start in range(0, len(text), _PIECE)]
+        self._send(b"".join([wire.frame(wire.ERR, part) for part in parts]))
 
     def reassure(self) -> None:
         """Give a sign of life to a caller who waits."""

@@ -15,6 +15,7 @@ from pysendmail.daemon.aliasing import Aliasing
 from pysendmail.delivery import interruption
 from pysendmail.delivery.session import Route
 from pysendmail.log import Log, printable
+from pysendmail.queue import dialogue
 from pysendmail.queue.runner import KEEP_FAILED
 from pysendmail.queue.service import Service
 from pysendmail.queue.settings import Way
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from pysendmail.config.accounts import Account
     from pysendmail.config.reader import File
     from pysendmail.daemon.setup import Setup
+    from pysendmail.queue.dialogue import Writer
     from pysendmail.queue.settings import Routes
 
 _PATIENCE = 20.0  # seconds to wait for the queue
@@ -56,6 +58,7 @@ def _serve(setup: "Setup") -> None:
             eyes=eyes,
             wake=setup.wake,
             tell=lambda: _tell(setup.news),
+            dialogue=lambda qid: _dialogue(setup.queue, qid),
             alive=setup.alive,
             log=Log(account.syslog, account.logfile) if account else Log(),
             keepfailed=account.keepfailed if account else KEEP_FAILED,
@@ -109,6 +112,14 @@ def _tell(news: int) -> None:
         os.write(news, b"n")
     except (BlockingIOError, BrokenPipeError):
         pass  # what accept has not read yet will have it look; after the parent's death it may be gone, and we end too
+
+
+def _dialogue(queue: str, qid: str) -> "Writer | None":
+    """Return what the dialogue about a message is told to, None if nobody wants to see it."""
+    try:
+        return dialogue.Writer(queue, qid)
+    except OSError:
+        return None
 
 
 def _watch(path: str) -> "Callable[[], bool]":

@@ -277,6 +277,8 @@ class Hall:
             if composed.bad:
                 settings = settings_of(account, mail_domain(account), self.file, self.aliases)
                 entries += _reports(submitted, composed, settings)
+        if mode == "i" and options.verbose:
+            self._waiting.dialogues.begin(client, [each for each, *_ in logs])
         loop = self.loop
 
         def done(failure: errors.Failure | None) -> None:
@@ -291,6 +293,7 @@ class Hall:
     def _committed(self, client: "Client | Peer", qids: list[str], failure: errors.Failure | None, awaited: bool) -> None:
         if failure is not None:
             failure.logged = True
+            self._waiting.dialogues.end(client)
             client.refuse(failure)
             return
         client.job = None

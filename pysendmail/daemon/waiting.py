@@ -2,6 +2,7 @@
 
 Their messages are in the queue like all others. When the deliver process says that there is news, it is looked what the
 first attempt has brought. A caller who is gone, or has waited for too long, has his message go on as any other one.
+Who asks for it (-v) is shown the dialogue with the smarthost meanwhile, within a second of what is said.
 """
 
 from time import time
@@ -11,8 +12,9 @@ from pysendmail.command import console, result
 from pysendmail.command.identity import mail_domain
 from pysendmail.command.queueing import settings_of
 from pysendmail.config import accounts
+from pysendmail.daemon.dialogues import Dialogues
 from pysendmail.log import printable
-from pysendmail.queue import awaited, states
+from pysendmail.queue import awaited, dialogue, states
 from pysendmail.queue.verdict import failure_report
 from pysendmail.smtp.outcome import FAILED, SENT, Outcome
 
@@ -33,10 +35,11 @@ _LAST = 3.0  # seconds after which nobody begins a message any more when the dae
 class Waiting:
     """The callers who wait, each for one message, which may have parts and is known by the id of the first."""
 
-    __slots__ = ("_callers", "_hall", "_parts", "_since")
+    __slots__ = ("_callers", "_hall", "_parts", "_since", "dialogues")
 
     def __init__(self, hall: "Hall") -> None:
         self._hall = hall
+        self.dialogues = Dialogues(hall.path)
         self._parts: dict[str, list[str]] = {}
         self._callers: dict[str, Client | Peer] = {}
         self._since: dict[str, float] = {}
@@ -57,6 +60,7 @@ class Waiting:
 
     def recover(self) -> None:
         """Let messages go on whose callers waited at a process that died, and left nobody behind who knows of them."""
+        dialogue.sweep(self._hall.path)
         try:
             left = awaited.recover(self._hall.store, self._settings, time())
         except errors.Failure as trouble:
@@ -67,6 +71,7 @@ class Waiting:
 
     def left(self, client: "Client | Peer") -> None:
         """Note that a caller is gone."""
+        self.dialogues.end(client)
         for qid in [qid for qid, one in self._callers.items() if one is client]:
             self._settle(self._forget(qid))
 
@@ -92,8 +97,10 @@ class Waiting:
 
     def _let_go(self, qid: str, client: "Client | Peer") -> None:
         """Tell a caller that his message is in the queue, where it goes on as any other one."""
-        self._settle(self._forget(qid))
-        client.answer(0)
+        self.dialogues.go_on(client)
+        if qid in self._callers:
+            self._settle(self._forget(qid))
+            client.answer(0)
 
     def _is_on(self, qid: str) -> bool:
         """Tell whether a message is in the hands of somebody who delivers."""
@@ -107,7 +114,8 @@ class Waiting:
         store, qids = self._hall.store, self._parts[qid]
         try:
             found = self._found(qids)
-            if found is None:
+            self.dialogues.go_on(client)  # which may show that he is gone
+            if found is None or qid not in self._callers:
                 return
             code = found.code
             options = client.options
@@ -125,7 +133,7 @@ class Waiting:
             self._hall.note(f"{qid}: the answer cannot be found out now: {failure}")
             return
         self._forget(qid)
-        shown = "".join(map(self._journey, qids)) if options is not None and options.verbose else ""
+        shown = self._journeys(qids, found) if options is not None and options.verbose else ""
         client.answer(code, shown + (self._text(client, found) if code else ""))
 
     def _found(self, qids: list[str]) -> "awaited.Answer | None":
@@ -160,13 +168,15 @@ class Waiting:
             result.tell(client.program, [(outcomes, relay or "none") for relay, outcomes in groups.items()])
         return b"".join(said).decode("utf-8", "surrogateescape")
 
-    def _journey(self, qid: str) -> str:
-        """Return what -v shows: a line for each attempt that was made."""
+    def _journeys(self, qids: list[str], found: awaited.Answer) -> str:
+        """Return what -v shows in the end: a line for each attempt that was made, or why there was none."""
         try:
-            legs = self._hall.store.journey(qid=qid)
+            shown = [_shown(leg) for qid in qids for leg in self._hall.store.journey(qid=qid)]
         except errors.Failure:
             return ""  # the answer counts
-        return "".join([f"=== {_shown(leg)}\n" for leg in legs])
+        if not shown:
+            shown = [f"waits in the queue: {why}" for why in dict.fromkeys([printable(one.reply) for one in found.waiting])]
+        return "".join([f"=== {line}\n" for line in shown])
 
     def _settle(self, qids: list[str]) -> None:
         """Let a message go on without anybody who waits: who was refused is reported to its sender."""
@@ -184,7 +194,9 @@ class Waiting:
 
     def _forget(self, qid: str) -> list[str]:
         """Wait for a message no more; return the ids of its parts."""
-        self._callers.pop(qid, None)
+        client = self._callers.pop(qid, None)
+        if client is not None:
+            self.dialogues.end(client)
         self._since.pop(qid, None)
         return self._parts.pop(qid)
 

@@ -107,8 +107,15 @@ class Session:
         self.tls_facts = ""
         self.reached = False  # a server has greeted us
         self.server: Server = route.account.servers[0]
+        self._trace = route.trace
         self._passed: set[tuple[str, int]] = set()
         self._link: Link | None = None
+
+    def listen(self, trace: "Trace | None") -> None:
+        """Have the dialogue told to `trace` from now on, to nobody if that is None."""
+        self._trace = trace
+        if self.client is not None:
+            self.client.trace = trace
 
     @property
     def usable(self) -> bool:
@@ -169,6 +176,7 @@ class Session:
             return False
         passed = {*self._passed, self.server.key}
         other = Session(self.route, self.deadline)
+        other.listen(self._trace)
         for found, _ in failover.order(self.deadline, passed, only_good=True):
             if isinstance(found, errors.Failure):
                 continue
@@ -263,7 +271,7 @@ class Session:
         self.relay = f"{self.server.host}[{link.peer}]:{self.server.port}"
         self.tls_facts = ""
         try:
-            self.client = client = Client(self._name(link), self.route.patience, self.route.masker, self.route.trace)
+            self.client = client = Client(self._name(link), self.route.patience, self.route.masker, self._trace)
             if encrypt and account.tls != "off" and not self.server.starttls:
                 self._encrypt(client, link, bundle)
             self._converse()
@@ -309,8 +317,8 @@ class Session:
                 raise _NotEncrypted from failure
             raise
         self.tls_facts = f"{tls.version} {tls.cipher}"
-        if self.route.trace is not None:
-            self.route.trace("=", f"{self.tls_facts}, server certificate {_trust(account, self._verify())}".encode())
+        if self._trace is not None:
+            self._trace("=", f"{self.tls_facts}, server certificate {_trust(account, self._verify())}".encode())
 
     def _verify(self) -> bool:
         """Opportunistic TLS is not worth a check, since who can forge can also take it away; with AUTH or a pin it is."""

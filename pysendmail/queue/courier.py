@@ -18,6 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pysendmail.delivery.pool import Pool
     from pysendmail.delivery.session import Route
+    from pysendmail.queue.dialogue import Writer
     from pysendmail.queue.lane import Lane
     from pysendmail.queue.round import Round
     from pysendmail.queue.values import Item
@@ -42,6 +43,7 @@ class Courier:
         self._route = route
         self._pool = pool if lane.settings.keep > 0 else None
         self._session: Session | None = None
+        self._dialogue: Writer | None = None
         self._standing = False
         self._carried = 0
         self._since = 0.0
@@ -51,6 +53,8 @@ class Courier:
         """Work until the lane has no more messages, or cannot be used, or the round ends."""
         try:
             while (item := self._lane.next()) is not None:
+                if item.message.awaited or self._dialogue is not None:
+                    self._show_dialogue(item)
                 failure = self._make_ready()
                 if failure is not None:
                     self._lane.put_back(item)
@@ -60,6 +64,7 @@ class Courier:
                     self._lane.put_back(item)
                     break
                 self._carry(item)
+            self._hide_dialogue()
             self._park()
         except Unrecorded as unrecorded:
             self._round.fail(unrecorded.failure)
@@ -69,6 +74,27 @@ class Courier:
             self._lane.close(error if isinstance(error, errors.Failure) else internal(error))
         finally:
             self._hang_up()
+            self._hide_dialogue()
+
+    # The dialogue
+
+    def _show_dialogue(self, item: "Item") -> None:
+        """Have the dialogue about this message told to who waits for its answers, if he wants to see it."""
+        self._hide_dialogue()
+        self._dialogue = self._round.dialogue(item.message.qid) if item.message.awaited else None
+
+    def _hide_dialogue(self) -> None:
+        dialogue, self._dialogue = self._dialogue, None
+        if dialogue is not None:
+            if self._session is not None:
+                self._session.listen(self._route.trace)
+            dialogue.close()
+
+    def _tell_of_connection(self, session: Session, dialogue: "Writer") -> None:
+        """Begin the dialogue where it goes on over a connection that stands."""
+        facts = f"{session.relay}, {session.tls_facts or 'not encrypted'}"
+        dialogue("=", f"over a connection that was there already: {facts}".encode("utf-8", "surrogateescape"))
+        session.listen(dialogue)
 
     # The connection
 
@@ -83,8 +109,12 @@ class Courier:
                 self._hang_up()
                 started = monotonic()
                 self._session = Session(self._route, started + ROUNDS * self._route.account.timeout)
+                if self._dialogue is not None:
+                    self._session.listen(self._dialogue)
                 self._open()
                 self._setup = monotonic() - started
+            elif self._dialogue is not None and self._session is not None:
+                self._tell_of_connection(self._session, self._dialogue)
         except errors.Failure as failure:
             return failure
         return None
@@ -143,6 +173,8 @@ class Courier:
 
     def _unopened(self, failure: errors.Failure) -> None:
         reached = self._session is not None and self._session.reached
+        if self._dialogue is not None:
+            self._dialogue("=", str(failure).encode("utf-8", "surrogateescape"))
         self._hang_up()
         if not isinstance(failure, errors.Interrupted | _NotNow):
             self._lane.unopened(failure, reached)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from pysendmail.log import Log
+    from pysendmail.queue.dialogue import Writer
     from pysendmail.queue.report import Trouble
     from pysendmail.queue.store import Store
     from pysendmail.queue.values import Item, Notice, Result, Select
@@ -38,7 +39,8 @@ class Round:
     """The state of a round; all of it may be used from any thread.
 
     clock: seconds since the epoch. chance: random numbers from 0 up to 1. log: for what concerns no account. tell: says
-    that there is news of a message for whose answers somebody waits. endless: new messages come while it goes on.
+    that there is news of a message for whose answers somebody waits. dialogue: gives what the dialogue about such a message,
+    by its queue id, is told to, if who waits wants to see it. endless: new messages come while it goes on.
     """
 
     def __init__(
@@ -51,11 +53,13 @@ class Round:
         chance: "Callable[[], float]",
         log: "Log",
         tell: "Callable[[], None]" = lambda: None,
+        dialogue: "Callable[[str], Writer | None]" = lambda qid: None,
         report: RoundReport | None = None,
         endless: bool = False,
     ) -> None:
         self.store = store
         self.tell = tell
+        self.dialogue = dialogue
         self.owner = owner
         self.due_only = due_only
         self.clock = clock

@@ -32,6 +32,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pysendmail.queue.dialogue import Writer
     from pysendmail.queue.settings import Routes
     from pysendmail.queue.store import Store
 
@@ -49,8 +50,9 @@ class Service:
 
     `routes`, `log`, `keepfailed`, `clock` and `chance` are as in Runner. `wake` is a descriptor that never blocks, on
     which a byte comes after each commit; its end is the end of the service. `tell` is called when there is news of
-    messages for whose answers somebody waits (awaited.py), `alive` every few seconds. `eyes` is another store of the same
-    queue, if there is one, by which the main thread looks without waiting for what couriers do.
+    messages for whose answers somebody waits (awaited.py), `alive` every few seconds. `dialogue` is as in Round. `eyes`
+    is another store of the same queue, if there is one, by which the main thread looks without waiting for what couriers
+    do.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Service:
         eyes: "Store | None" = None,
         wake: int = -1,
         tell: "Callable[[], None]" = lambda: None,
+        dialogue: "Callable[[str], Writer | None]" = lambda qid: None,
         alive: "Callable[[], None]" = lambda: None,
         log: Log | None = None,
         keepfailed: float = KEEP_FAILED,
@@ -74,6 +77,7 @@ class Service:
         self._eyes = eyes or store
         self._wake = wake
         self._tell = tell
+        self._dialogue = dialogue
         self._alive = alive
         self._log = log or Log()
         self._clock = clock
@@ -162,7 +166,7 @@ class Service:
         self.report.failure = None
         round_ = Round(
             self._store, owner, due_only=True, clock=self._clock, chance=self._chance, log=self._log, tell=self._tell,
-            report=self.report, endless=True,
+            dialogue=self._dialogue, report=self.report, endless=True,
         )  # fmt: skip
         shift = Shift(round_, self._directory, self.pool, self._ring)
         self._shifts.append(shift)

@@ -67,8 +67,8 @@ class Client:
         self.authenticated = False
         self.closing = False  # the server said good-bye, or what it says cannot be trusted any more
         self._patience = patience
+        self.trace = trace
         self._masker = masker or Masker()
-        self._trace = trace
         self._reader = ReplyReader()
         self._expected: deque[tuple[Callable[[Reply], None], str]] = deque()
         self._answered = "greeting"
@@ -205,23 +205,23 @@ class Client:
     def line(self, line: bytes, handler: "Callable[[Reply], None]", name: str, shown: bytes | None = None) -> bytes:
         """Return a command line for the wire, with its answer expected; the transcript has `shown` in its place."""
         self._expected.append((handler, name))
-        if self._trace is not None:
-            self._trace(">", self._masker.mask(line) if shown is None else shown)
+        if self.trace is not None:
+            self.trace(">", self._masker.mask(line) if shown is None else shown)
         return _wire([line])
 
     def lines(self, lines: list[bytes], handler: "Callable[[Reply], None]", name: str) -> bytes:
         """Return several command lines for the wire, with the answer to each expected."""
         self._expected.extend([(handler, name)] * len(lines))
-        if self._trace is not None:
+        if self.trace is not None:
             for line in lines:
-                self._trace(">", self._masker.mask(line))
+                self.trace(">", self._masker.mask(line))
         return _wire(lines)
 
     def begin_stream(self, chunks: "Iterator[bytes]", size: int) -> None:
         """Send a message of `size` octets before anything else."""
         self._stream, self._ahead = chunks, next(chunks, None)
-        if self._trace is not None:
-            self._trace(">", b"[message of %d octets]" % size)
+        if self.trace is not None:
+            self.trace(">", b"[message of %d octets]" % size)
 
     def abandon_stream(self) -> bool:
         """Stop sending the message, if some of it has not left yet; the connection is of no use after that."""
@@ -256,8 +256,8 @@ class Client:
     def _take(self, reply: Reply) -> None:
         """Hand a reply to whoever expects it."""
         self.replies += 1
-        if self._trace is not None:
-            self._show(reply, self._trace)
+        if self.trace is not None:
+            self._show(reply, self.trace)
         if not self._expected:
             self._unexpected(reply)
             return

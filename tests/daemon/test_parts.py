@@ -123,3 +123,24 @@ def test_a_section_that_names_the_account_leaves_the_domains_of_recipients_no_sa
     assert arrived(whole.server)[1] == ("manager@example.com", ["ann@example.net"])
     done = whole.send("-fmanager@example.com", "staff")
     assert done.returncode == 77
+
+
+def test_the_dialogue_about_each_part_is_shown_under_its_id(whole: Whole, inner: Obedient) -> None:
+    gate = inner.gates["RCPT"] = threading.Event()
+    whole.start()
+    process = whole.begin("-v", "-fme@example.org", BOSS, BOB)
+    until(lambda: len(whole.server.deliveries) == 1)
+    gate.set()
+    _, shown = process.communicate(timeout=LIMIT)
+    assert process.returncode == 0
+    blocks: dict[str, str] = {}
+    now = ""
+    for line in shown.decode().splitlines():
+        if line.startswith("=== ") and line.endswith(":"):
+            now = line.split()[1][:-1]
+        elif line.startswith(("--> ", "<-- ")):
+            blocks[now] = blocks.get(now, "") + line + "\n"
+    assert len(blocks) == 2 and "" not in blocks
+    for text in blocks.values():
+        assert (f"RCPT TO:<{BOSS}>" in text) is not (f"RCPT TO:<{BOB}>" in text) and "<-- 250 2.0.0 kept" in text
+    assert [path.name for path in whole.queue.parent.iterdir() if "-dialogue-" in path.name] == []
