@@ -40,16 +40,25 @@ _MICROSOFT = (
     "outlook.com outlook.de outlook.fr outlook.es outlook.it outlook.at outlook.be outlook.dk outlook.ie outlook.jp "
     "outlook.pt outlook.sa outlook.in outlook.com.br outlook.com.au hotmail.com hotmail.de hotmail.fr hotmail.es "
     "hotmail.it hotmail.be hotmail.nl hotmail.se hotmail.co.uk hotmail.co.jp hotmail.com.br live.com live.de live.fr "
-    "live.it live.be live.nl live.se live.dk live.no live.at live.ie live.ca live.co.uk live.com.au msn.com windowslive.com"
+    "live.it live.be live.nl live.se live.dk live.no live.at live.ie live.ca live.co.uk live.com.au msn.com "
+    "windowslive.com outlook.cl outlook.cz outlook.hu outlook.kr outlook.lv outlook.my outlook.ph outlook.sg "
+    "outlook.sk outlook.co.id outlook.co.il outlook.co.th outlook.com.ar outlook.com.gr outlook.com.tr outlook.com.vn "
+    "hotmail.ca hotmail.cl hotmail.cz hotmail.dk hotmail.fi hotmail.gr hotmail.hu hotmail.lt hotmail.lv hotmail.no "
+    "hotmail.rs hotmail.sg hotmail.sk hotmail.co.il hotmail.co.in hotmail.co.kr hotmail.co.th hotmail.co.za "
+    "hotmail.com.ar hotmail.com.au hotmail.com.hk hotmail.com.tr hotmail.com.tw live.cl live.cn live.fi live.hk "
+    "live.in live.jp live.ru live.co.za live.com.ar live.com.mx live.com.my live.com.ph live.com.pt live.com.sg"
 )
 _YAHOO = (
-    "yahoo.com yahoo.de yahoo.fr yahoo.es yahoo.it yahoo.ca yahoo.in yahoo.ie yahoo.gr yahoo.at yahoo.co.uk yahoo.co.in "
-    "yahoo.com.br yahoo.com.au yahoo.com.ar yahoo.com.mx yahoo.com.sg ymail.com rocketmail.com myyahoo.com"
+    "yahoo.com yahoo.de yahoo.fr yahoo.es yahoo.it yahoo.ca yahoo.in yahoo.ie yahoo.gr yahoo.at yahoo.co.uk "
+    "yahoo.co.in yahoo.com.br yahoo.com.au yahoo.com.ar yahoo.com.mx yahoo.com.sg ymail.com rocketmail.com myyahoo.com "
+    "yahoo.se yahoo.co.nz cox.net"
 )
 _POSTEO = (
     "posteo.de posteo.net posteo.org posteo.eu posteo.at posteo.ch posteo.be posteo.co posteo.dk posteo.ee posteo.es "
     "posteo.hu posteo.it posteo.jp posteo.la posteo.lt posteo.lu posteo.me posteo.mx posteo.nl posteo.no posteo.pl "
-    "posteo.pm posteo.pt posteo.ro posteo.ru posteo.se posteo.si posteo.tn posteo.uk posteo.us"
+    "posteo.pm posteo.pt posteo.ro posteo.se posteo.si posteo.tn posteo.uk posteo.us posteo.ca posteo.cl posteo.com "
+    "posteo.com.br posteo.co.uk posteo.cr posteo.cz posteo.fi posteo.gl posteo.gr posteo.hn posteo.hr posteo.ie "
+    "posteo.in posteo.is posteo.li posteo.my posteo.nz posteo.pe posteo.sg"
 )
 _FASTMAIL = "fastmail.com fastmail.fm fastmail.de fastmail.net fastmail.org fastmail.us fastmail.co.uk fastmail.com.au"
 
@@ -57,7 +66,7 @@ _FASTMAIL = "fastmail.com fastmail.fm fastmail.de fastmail.net fastmail.org fast
 TABLE = [
     Provider("gmail", "Gmail", "smtp.gmail.com", 465, "gmail.com googlemail.com", "google.com googlemail.com",
              f"{_APP}: https://myaccount.google.com/apppasswords, with 2-step verification on"),
-    Provider("outlook", "Outlook.com", "smtp-mail.outlook.com", 587, _MICROSOFT, "", _NO_PASSWORD),
+    Provider("outlook", "Outlook.com", "smtp-mail.outlook.com", 587, _MICROSOFT, "olc.protection.outlook.com", _NO_PASSWORD),
     Provider("office365", "Microsoft 365", "smtp.office365.com", 587, "", "mail.protection.outlook.com mx.microsoft",
              "the administrator has to allow SMTP AUTH; many organizations permit OAuth2 only (--auth xoauth2)"),
     Provider("icloud", "iCloud", "smtp.mail.me.com", 587, "icloud.com me.com mac.com", "mail.icloud.com",
@@ -65,27 +74,36 @@ TABLE = [
     Provider("fastmail", "Fastmail", "smtp.fastmail.com", 465, _FASTMAIL, "messagingengine.com",
              f"{_APP}: Settings, Privacy & Security"),
     Provider("yahoo", "Yahoo", "smtp.mail.yahoo.com", 465, _YAHOO, "yahoodns.net", f"{_APP}: Account security"),
-    Provider("aol", "AOL", "smtp.aol.com", 465, "aol.com aim.com", "", f"{_APP}: Account security"),
-    Provider("gmx", "GMX", "mail.gmx.net", 465, "gmx.net gmx.de gmx.at gmx.ch", "gmx.net",
+    Provider("aol", "AOL", "smtp.aol.com", 465, "aol.com aim.com", "mx-aol.mail.gm0.yahoodns.net",
+             f"{_APP}: Account security"),
+    Provider("gmx", "GMX", "mail.gmx.net", 465, "gmx.net gmx.de gmx.at gmx.ch gmx.eu gmx.org gmx.info gmx.biz", "gmx.net",
              "POP3 and IMAP have to be permitted in the settings of GMX, else the login is refused"),
-    Provider("gmx.com", "GMX", "mail.gmx.com", 465, "gmx.com gmx.us gmx.co.uk gmx.fr gmx.es", "",
+    Provider("gmx.com", "GMX", "mail.gmx.com", 465,
+             "gmx.com gmx.us gmx.co.uk gmx.fr gmx.es gmx.it gmx.ie gmx.ca gmx.se gmx.pt", "",
              "POP3 and IMAP have to be enabled in the settings of GMX, else the login is refused"),
-    Provider("web.de", "WEB.DE", "smtp.web.de", 587, "web.de email.de", "web.de",
+    Provider("web.de", "WEB.DE", "smtp.web.de", 465, "web.de email.de", "web.de",
              "POP3 and IMAP have to be permitted in the settings of WEB.DE, else the login is refused"),
     Provider("posteo", "Posteo", "posteo.de", 465, _POSTEO, "posteo.de", ""),
-    Provider("mailbox.org", "mailbox.org", "smtp.mailbox.org", 465, "mailbox.org", "mailbox.org", ""),
+    Provider("mailbox.org", "mailbox.org", "smtp.mailbox.org", 465, "mailbox.org", "mailbox.org",
+             f"{_APP} if 2-factor authentication is on"),
     Provider("proton", "Proton Mail Bridge", "127.0.0.1", 1025, "proton.me protonmail.com protonmail.ch pm.me",
              "protonmail.ch", "Proton Mail Bridge has to run on this machine; it shows the password for programs"),
     Provider("zoho", "Zoho", "smtp.zoho.com", 465, "zoho.com zohomail.com", "", f"{_APP} if 2-step verification is on"),
     Provider("zoho.eu", "Zoho", "smtp.zoho.eu", 465, "zoho.eu zohomail.eu", "", f"{_APP} if 2-step verification is on"),
     Provider("zohopro", "Zoho", "smtppro.zoho.com", 465, "", "zoho.com", f"{_APP} if 2-step verification is on"),
     Provider("zohopro.eu", "Zoho", "smtppro.zoho.eu", 465, "", "zoho.eu", f"{_APP} if 2-step verification is on"),
-    Provider("yandex", "Yandex", "smtp.yandex.com", 465, "yandex.com yandex.ru yandex.by yandex.kz ya.ru",
+    Provider("yandex", "Yandex", "smtp.yandex.com", 465, "yandex.com yandex.ru yandex.by yandex.kz yandex.ua ya.ru narod.ru",
              "yandex.net yandex.ru", f"{_APP}: https://id.yandex.com, and mail programs have to be allowed in the settings"),
     Provider("mail.ru", "Mail.ru", "smtp.mail.ru", 465, "mail.ru inbox.ru list.ru bk.ru internet.ru", "mail.ru", _APP),
     Provider("t-online", "Telekom", "securesmtp.t-online.de", 465, "t-online.de magenta.de", "t-online.de",
              "it wants the e-mail password of the customer center, not that of the login"),
-    Provider("ionos.de", "IONOS", "smtp.ionos.de", 465, "online.de onlinehome.de", "kundenserver.de ionos.de", ""),
+    Provider("ionos.de", "IONOS", "smtp.ionos.de", 465, "online.de onlinehome.de",
+             "kundenserver.de ionos.de schlund.de", ""),
+    Provider("ionos.com", "IONOS", "smtp.ionos.com", 465, "", "ionos.com 1and1.com perfora.net", ""),
+    Provider("ionos.co.uk", "IONOS", "smtp.ionos.co.uk", 465, "", "ionos.co.uk 1and1.co.uk", ""),
+    Provider("ionos.es", "IONOS", "smtp.ionos.es", 465, "", "ionos.es 1and1.es", ""),
+    Provider("ionos.fr", "IONOS", "smtp.ionos.fr", 465, "", "ionos.fr 1and1.fr", ""),
+    Provider("ionos.it", "IONOS", "smtp.ionos.it", 465, "", "ionos.it 1and1.it", ""),
     Provider("strato", "STRATO", "smtp.strato.de", 465, "", "rzone.de", ""),
     Provider("gandi", "Gandi", "mail.gandi.net", 465, "", "mail.gandi.net", ""),
     Provider("migadu", "Migadu", "smtp.migadu.com", 465, "", "migadu.com", ""),
