@@ -173,7 +173,7 @@ def choose_account(
     if text:
         mailbox = parse_sender(text)[0]
         sender = mailbox.address if mailbox is not None else None
-    shown = header_from(message.fields) if message is not None else None
+    shown = None if message is None else lambda: header_from(message.fields)
     return accounts.choose(file, account=options.account, sender=sender, header_from=shown, uid=caller.uid)
 
 

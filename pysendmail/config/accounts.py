@@ -9,6 +9,8 @@ from pysendmail.errors import ConfigError, NoConfig, NoPermission
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pysendmail.message.facts import When
 
 SYSTEM_FILE = "/etc/pysendmail/pysendmail.conf"
@@ -19,6 +21,7 @@ _MAILNAME = "/etc/mailname"
 NO_UID, NOBODY = -1, "nobody"  # no user has this uid; who connects to the listener is called so
 _FIRST_PERSON = 1000  # web servers and other services have the uids below
 _TIMEOUT = 300.0
+_KEPT = 1000  # accounts, each for a uid, that are made once
 BY_DEFAULT = "the default account"
 """The reason for an account to which nothing but the lack of another one leads."""
 # Words whose attribute is made by hand below, or that hold for the whole file.
@@ -249,35 +252,46 @@ def choose(
     *,
     account: bytes | None = None,
     sender: bytes | None = None,
-    header_from: bytes | None = None,
+    header_from: "Callable[[], bytes | None] | None" = None,
     uid: int | None = None,
 ) -> tuple[Account, str]:
     """Choose the account for a message; return it with the reason.
 
-    `account` is the name given with -a, `sender` the address of -f, `header_from` that of the From field; `uid` is
-    the caller's, None for that of this process. Raises ConfigError if there is no such account, no default, or if the
+    `account` is the name given with -a, `sender` the address of -f, `header_from` gives that of the From field; `uid`
+    is the caller's, None for that of this process. Raises ConfigError if there is no such account, no default, or if the
     account contradicts itself.
     """
     if account is not None:
         section = file.accounts.get(account.decode("latin-1"))
         if section is None:
             raise ConfigError(f"there is no account of the name given with -a{_known_names(file)}", file.place)
-        return Account(file, section, uid), f"{named(section)}, named by -a"
+        return _made(file, section, uid), f"{named(section)}, named by -a"
     sections = list(file.accounts.values())
     if len(sections) == 1:
-        return Account(file, sections[0], uid), f"{named(sections[0])}, the only one"
+        return _made(file, sections[0], uid), f"{named(sections[0])}, the only one"
     from pysendmail.config.senders import best
 
     senders = [_from_of(file, section, uid) for section in sections]
     for address, origin in ((sender, "the envelope sender"), (header_from, "the From field")):
-        index = best(senders, address) if address else None
+        found = address() if callable(address) else address
+        index = best(senders, found) if found else None
         if index is not None:
-            return Account(file, sections[index], uid), f"{named(sections[index])}, whose from fits {origin}"
+            return _made(file, sections[index], uid), f"{named(sections[index])}, whose from fits {origin}"
     section = file.accounts.get("default")
     if section is None:
         hint = 'write "account default : NAME"' if sections else "host is the least it needs"
         raise ConfigError(f"it has no default account; {hint}", file.place)
-    return Account(file, section, uid), BY_DEFAULT
+    return _made(file, section, uid), BY_DEFAULT
+
+
+def _made(file: File, section: Section, uid: int | None) -> Account:
+    """Return the account of a section; a daemon needs the same one for each message."""
+    account = file.made.get((section.name, uid))
+    if account is None:
+        if len(file.made) >= _KEPT:
+            file.made.clear()
+        account = file.made[section.name, uid] = Account(file, section, uid)
+    return account
 
 
 def _known_names(file: File) -> str:

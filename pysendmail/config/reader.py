@@ -15,6 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pysendmail.config.accounts import Account
     from pysendmail.config.callers import Rule
     from pysendmail.config.daemon import Daemon
 
@@ -57,9 +58,10 @@ class File:
     `tool` names another program whose configuration was put in our words, and `origins` where each line comes from;
     `caller_config` that callers with a low uid may name files of their own; `secrets` are the words in it that call for
     care with its rights. `written` is what stands there for the daemon, None if nothing does; `daemon` is never None.
+    `made` is for accounts.py to keep what it has made of the sections.
     """
 
-    __slots__ = ("accounts", "caller_config", "msmtp", "origins", "place", "secrets", "tool", "written")
+    __slots__ = ("accounts", "caller_config", "made", "msmtp", "origins", "place", "secrets", "tool", "written")
 
     def __init__(self, place: str, msmtp: bool = False, tool: str = "", origins: list[str] | None = None) -> None:
         self.place = place
@@ -69,6 +71,7 @@ class File:
         self.accounts: dict[str, Section] = {}
         self.caller_config = False
         self.secrets: set[str] = set()
+        self.made: dict[tuple[str, int | None], Account] = {}
         self.written: Daemon | None = None
 
     @property

@@ -30,12 +30,11 @@ class Prepared:
 
     fields: the header as it leaves. sender: the reverse-path without <>, b"" for the null sender. recipients: canonical
     addresses, each once. bad: recipients that were skipped as (text, reason). owners: the names of those who get what comes
-    back from a list, by recipient. notes: for the log. from_address: the
-    address of the From field (Resent-From in a resent message), None without one. replaced: the reverse-path for which
-    local_sender stands, None if it does not.
+    back from a list, by recipient. notes: for the log. replaced: the reverse-path for which local_sender stands, None if
+    it does not.
     """
 
-    __slots__ = ("bad", "fields", "from_address", "notes", "owners", "recipients", "replaced", "sender")
+    __slots__ = ("bad", "fields", "notes", "owners", "recipients", "replaced", "sender")
 
     def __init__(
         self,
@@ -54,7 +53,6 @@ class Prepared:
         self.notes = notes
         self.replaced = replaced
         self.owners = owners or {}
-        self.from_address = header_from(fields)
 
 
 def prepare(

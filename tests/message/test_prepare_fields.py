@@ -6,6 +6,7 @@ import pytest
 
 from pysendmail import errors
 from pysendmail.message.fixups import date
+from pysendmail.message.sender import header_from
 from tests.message.submission import DATE, MESSAGE_ID, header_of, submit
 
 TAIL = b"From: Alice Liddell <alice@example.org>\nDate: " + DATE + b"\nMessage-ID: " + MESSAGE_ID + b"\n"
@@ -150,7 +151,7 @@ def test_of_two_from_fields_the_first_stays_and_the_log_says_so() -> None:
     prepared = submit(b"From: a@x.org\nSubject: s\nFrom: b@x.org\nfrom : c@x.org\nTo: r@x.org\n\n")
     assert header_of(prepared).lower().count(b"from") == 1
     assert header_of(prepared).startswith(b"From: a@x.org\nSubject: s\nTo: r@x.org\n")
-    assert prepared.from_address == b"a@x.org"
+    assert header_from(prepared.fields) == b"a@x.org"
     assert any("From" in note for note in prepared.notes)
 
 

@@ -104,4 +104,4 @@ def test_the_account_is_chosen_by_this_address(header: bytes, found: bytes | Non
     ],
 )
 def test_the_address_in_the_final_header_is_told(message: bytes, address: bytes) -> None:
-    assert submit(message).from_address == address
+    assert header_from(submit(message).fields) == address
