@@ -1,5 +1,6 @@
 """A machine that had another mail program, or none, from the installation of the packages to their purge."""
 
+import os
 import pathlib
 import shutil
 import subprocess
@@ -67,7 +68,7 @@ def lives(
     """Have the packages live in all roots that there are, side by side."""
     servers, running = {}, {}
     for name in SATELLITES:
-        if missing(name):
+        if missing(name) or missing("plain"):
             continue
         servers[name] = Smarthost(authority, USER, PASSWORD)
         servers[name].start()
@@ -98,6 +99,7 @@ def furnish(
     folder.chmod(0o755)
     shutil.copy(ca, folder / "ca.pem")
     shutil.copy(ROOT / "debian" / "tests" / "smoke", folder)
+    shutil.copy(cron(), folder / "cron")
     for target, debs in (("old", packages), ("new", upgrades)):
         (folder / target).mkdir()
         for deb in debs.glob("*.deb"):
@@ -109,10 +111,17 @@ def furnish(
         (folder / target).write_text(text)
 
 
+def cron() -> pathlib.Path:
+    """Return the cron of the root "plain", or of this machine if it was there before."""
+    base = pathlib.Path(os.environ.get("PYSENDMAIL_ROOTS", "/var/tmp/pysendmail-roots")) / "plain"
+    places = [base / "upper", base / "tree", pathlib.Path("/")]
+    return next(path for place in places if (path := place / "usr/sbin/cron").exists())
+
+
 @pytest.fixture(params=sorted(SATELLITES))
 def life(request: pytest.FixtureRequest, lives: dict[str, Life]) -> Life:
     """Give the life in each root."""
-    lacking = missing(request.param)
+    lacking = missing(request.param) or missing("plain")
     if lacking:
         skip(lacking)
     return lives[request.param].ended()
@@ -137,6 +146,14 @@ def test_what_the_machine_sends_goes_on_without_an_edit(life: Life) -> None:
         assert life.told[what] == "0", (what, life.told, life.read("output")[-9000:])
     assert {"from root", "from nobody"} <= set(life.subjects())
     assert {(one.login, bool(one.tls)) for one in life.server.received} == {(USER, True)}
+
+
+def test_the_next_mail_of_cron_arrives_through_our_program(life: Life) -> None:
+    assert life.told["cron"] == "0", life.read("output")[-9000:]
+    found = [one for one in life.server.received if b"\r\nSubject: Cron <root@" in b"\r\n" + one.data]
+    assert [one.recipients for one in found] == [["bob@example.org"]]
+    text = found[0].data.decode()
+    assert "touch /tmp/cron-ran; echo from cron\r\n" in text and text.partition("\r\n\r\n")[2] == "from cron\r\n"
 
 
 def test_a_file_with_a_password_is_roots_alone(life: Life) -> None:
