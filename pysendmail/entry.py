@@ -141,7 +141,6 @@ def is_plain(name: bytes, arguments: "list[bytes]") -> bool:
     return True
 
 
-
 def socket_path(uid: int) -> "tuple[bytes, int | None] | None":
     """Return the path of the daemon's socket that this caller hands over to, and the uid that must be behind it.
 

@@ -48,6 +48,13 @@ def skip(reason: str) -> None:
     pytest.skip(reason)
 
 
+@pytest.fixture
+def superuser() -> None:
+    """Skip a test that has to become another user, or to mount something."""
+    if os.geteuid() != 0:
+        skip("only root can become another user, or mount something")
+
+
 @dataclasses.dataclass(frozen=True)
 class Installed:
     """What `make install` made: the prefix, and the interpreter that its scripts name."""

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     FindAliases = Callable[[Account], Aliases | None]
 
 _ADDED = (b"date", b"message-id")
+
+
 class _Part(Envelope):
     """The recipients of one part; `each` are the parameters that they have of their own."""
 

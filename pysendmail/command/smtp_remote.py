@@ -129,5 +129,3 @@ class _LastReply:
         *lines, self._open = (self._open + data[-4096:]).split(b"\r\n")
         if lines:
             self.text = lines[-1]
-
-

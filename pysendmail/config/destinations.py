@@ -6,6 +6,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pysendmail.config.reader import File, Section
 
+
 class Destinations:
     """The accounts that ask for recipients; `uid` is the caller's.
 

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from pysendmail.message.address import AddressList
 
 
-
 class Senders:
     """The addresses that a rule lets one caller use; `login` is None for who has none."""
 

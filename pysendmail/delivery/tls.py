@@ -192,12 +192,6 @@ class TLS:
         return (self._raw.cipher() or ("",))[0]
 
     @property
-    def bits(self) -> int:
-        """Give the strength of the cipher in bits."""
-        found = self._raw.cipher()
-        return found[2] if found else 0
-
-    @property
     def peer_certificate(self) -> bytes:
         """Give the server's certificate in DER, b"" if there is none or not yet."""
         try:

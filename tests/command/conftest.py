@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.command.caller import Caller
-from tests.conftest import Installed, everybodys_python, make_install, skip
+from tests.conftest import Installed, everybodys_python, make_install
 from tests.delivery import certificates
 from tests.obedient import Obedient
 
@@ -38,13 +38,6 @@ def public() -> Iterator[Installed]:
         yield Installed(pathlib.Path(folder), python)
     finally:
         shutil.rmtree(folder)
-
-
-@pytest.fixture
-def superuser() -> None:
-    """Skip a test that has to become another user, or to mount something."""
-    if os.geteuid() != 0:
-        skip("only root can become another user, or mount something")
 
 
 @pytest.fixture(scope="session")

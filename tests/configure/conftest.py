@@ -1,7 +1,6 @@
 """What the tests of pysendmail configure share: who configures, with a home, a smarthost and its authority."""
 
 import json
-import os
 import pathlib
 import subprocess
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.command.conftest import make_identities
-from tests.conftest import Installed, skip
+from tests.conftest import Installed
 from tests.obedient import Obedient
 
 LIMIT = 90
@@ -99,10 +98,3 @@ def identities(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 @pytest.fixture
 def who(installed: Installed, tmp_path: pathlib.Path, identities: dict[str, str]) -> Configurer:
     return Configurer(installed, tmp_path, identities)
-
-
-@pytest.fixture
-def superuser() -> None:
-    """Skip a test that has to become another user, or to mount something."""
-    if os.geteuid() != 0:
-        skip("only root can become another user, or mount something")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.conftest import Installed, skip
+from tests.conftest import Installed
 from tests.daemon.door import Door
 from tests.daemon.running import Running
 from tests.daemon.siege import Siege, Sink
@@ -32,13 +32,6 @@ def daemon() -> Iterator[Running]:
     yield running
     running.clear()
     shutil.rmtree(folder)
-
-
-@pytest.fixture
-def superuser() -> None:
-    """Skip where only root can do what is tested."""
-    if os.getuid() != 0:
-        skip("only root can become another user")
 
 
 @pytest.fixture

@@ -166,4 +166,3 @@ def answer(line: socket.socket) -> tuple[int, bytes]:
         if not data:
             return -1, text
         held += data
-

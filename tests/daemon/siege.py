@@ -208,10 +208,6 @@ class Siege(Whole):
         """Wait until nothing is in the queue."""
         until(lambda: not self.items(), limit)
 
-    def until_well(self) -> None:
-        """Wait until both children are there and serve."""
-        until(lambda: len(self.children()) == 2 and self._serves())
-
     def lines(self) -> list[str]:
         return self.log.read_text().splitlines() if self.log.exists() else []
 
@@ -287,11 +283,6 @@ def show(title: str, **values: object) -> None:
     """Print figures."""
     shown = ", ".join(f"{name} {value:.3f}" if isinstance(value, float) else f"{name} {value}" for name, value in values.items())
     print(f"\n{title}: {shown}")
-
-
-def run_quietly(command: list[str], **more: object) -> "subprocess.CompletedProcess[bytes]":
-    """Run a command to its end and return what it says."""
-    return subprocess.run(command, **{"capture_output": True, "timeout": LIMIT, "check": False, **more})  # type: ignore
 
 
 def _names(folder: str) -> list[str]:

@@ -150,7 +150,6 @@ def test_who_connects_five_thousand_times_is_turned_away_and_others_are_served(s
     assert not siege.server.half
 
 
-
 def test_four_large_messages_at_once_take_little_memory(siege: Siege) -> None:
     siege.server.capabilities = tuple(word for word in siege.server.capabilities if word[:4] != "SIZE")
     siege.start()

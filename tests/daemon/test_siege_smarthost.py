@@ -136,4 +136,3 @@ def test_an_idle_daemon_uses_next_to_nothing(siege: Siege) -> None:
     show("idle", seconds=seconds, used=used, pss_kb=siege.pss())
     assert used < 0.2 * seconds
     assert siege.pss() < 45 << 10
-

@@ -246,5 +246,3 @@ sys.stdin.read()
     done = [machine.run(ADMIN, "status", uid=uid).returncode for uid in (0, OTHER)]
     assert done == [0, 0]
     process.communicate(timeout=LIMIT)
-
-

@@ -1,14 +1,12 @@
 """What the tests of other programs' configuration share."""
 
 import hashlib
-import os
 import pathlib
 import ssl
 
 import pytest
 
 from tests.command.conftest import make_identities
-from tests.conftest import skip
 from tests.foreign.place import Place
 
 
@@ -20,13 +18,6 @@ def place(tmp_path: pathlib.Path) -> Place:
 @pytest.fixture(scope="session")
 def identities(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return make_identities(tmp_path_factory.mktemp("identities"))
-
-
-@pytest.fixture
-def superuser() -> None:
-    """Skip a test that has to become another user, or to mount something."""
-    if os.geteuid() != 0:
-        skip("only root can become another user, or mount something")
 
 
 @pytest.fixture(scope="session")

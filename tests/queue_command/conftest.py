@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.conftest import Installed, skip
+from tests.conftest import Installed
 from tests.obedient import Obedient
-from tests.queue_command.keeper import Keeper, dead_port, is_root
+from tests.queue_command.keeper import Keeper, dead_port
 
 
 @pytest.fixture
@@ -28,10 +28,3 @@ def dead() -> Iterator[dict[str, str]]:
     """Give the words of a configuration that leads to a smarthost which is down."""
     for port in dead_port():
         yield {"port": str(port)}
-
-
-@pytest.fixture
-def superuser() -> None:
-    """Skip a test that has to become another user, or to mount something."""
-    if not is_root():
-        skip("only root can become another user, or mount something")

@@ -1,6 +1,5 @@
 """A caller whose configuration names a queue, and what is in it."""
 
-import os
 import pathlib
 import re
 import socket
@@ -78,9 +77,4 @@ def dead_port() -> Iterator[int]:
         yield taken.getsockname()[1]
 
 
-def is_root() -> bool:
-    """Tell whether the tests may mount things and become others."""
-    return os.geteuid() == 0
-
-
-__all__ = ["MESSAGE", "SENDER", "Done", "Keeper", "dead_port", "is_root", "numbered", "numbers"]
+__all__ = ["MESSAGE", "SENDER", "Done", "Keeper", "dead_port", "numbered", "numbers"]

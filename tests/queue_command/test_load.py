@@ -15,10 +15,9 @@ import pytest
 from tests import servers
 from tests.command.caller import LIMIT, until
 from tests.conftest import skip
+from tests.crowd import Crowd
 from tests.obedient import Obedient
 from tests.queue_command.keeper import Keeper, numbered, numbers
-from tests.scripted import LIMIT as PATIENCE
-from tests.scripted import Gone, Peer
 from tests.servers.postfix import Postfix
 from tests.smarthost import make_authority
 
@@ -26,32 +25,10 @@ MESSAGES = int(os.environ.get("PYSENDMAIL_LOAD", "160"))
 CALLERS = 8
 
 
-class Busy(Obedient):
-    """A smarthost that serves many connections at once."""
-
-    def _serve(self) -> None:
-        while True:
-            raw, _ = self.listener.accept()
-            if self._stopping:
-                raw.close()
-                return
-            self.connections += 1
-            raw.settimeout(PATIENCE)
-            threading.Thread(target=self._attend, args=(Peer(raw, self),), daemon=True).start()
-
-    def _attend(self, peer: Peer) -> None:
-        try:
-            self.script(peer)
-        except Gone:
-            pass
-        finally:
-            peer.raw.close()
-
-
 @pytest.fixture
 def server() -> Iterator[Obedient]:
     """Run a smarthost that serves many connections at once."""
-    with Busy() as running:
+    with Crowd() as running:
         yield running
 
 

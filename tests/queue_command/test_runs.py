@@ -140,4 +140,3 @@ def test_a_signal_ends_a_run_and_what_was_not_sent_waits(caller: Keeper) -> None
     assert len(caller.server.deliveries) == 1
     caller.flush()
     assert sorted(numbers([one.data for one in caller.server.deliveries])) == list(range(4))
-

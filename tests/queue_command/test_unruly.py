@@ -8,16 +8,16 @@ from collections.abc import Iterator
 import pytest
 
 from tests.command.caller import LIMIT, until
+from tests.crowd import Crowd
 from tests.obedient import Obedient
 from tests.queue_command.keeper import Keeper, numbered, numbers
-from tests.queue_command.test_load import Busy
 from tests.scripted import Peer
 
 BOB = "bob@example.net"
 PATIENCE = 4  # messages
 
 
-class Weary(Busy):
+class Weary(Crowd):
     """A smarthost that takes four messages on a connection; `manner` is what it does with the next one."""
 
     manner = "says 421 and hangs up"

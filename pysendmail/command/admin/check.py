@@ -3,6 +3,7 @@
 import os
 
 from pysendmail import errors
+from pysendmail.command.admin.arguments import add_place
 from pysendmail.command.admin.configured import choose
 from pysendmail.command.admin.findings import FAILED, NOTE, WARNING, Findings
 from pysendmail.command.console import show
@@ -30,8 +31,7 @@ def add_parser(commands: "Any") -> None:
         description="Look at the configuration and everything around it, connect to each address of the smarthost, "
         "encrypt and log in, and say what is wrong and how to mend it. Nothing is sent.",
     )
-    parser.add_argument("-C", "--config", metavar="FILE", help="this configuration file")
-    parser.add_argument("-a", "--account", metavar="NAME", help="this account, not the default")
+    add_place(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--to", metavar="ADDRESS", help="ask the server whether it would take a message to this address")
     parser.add_argument("-v", "--verbose", action="store_true", help="show the dialogue, secrets masked")

@@ -3,12 +3,12 @@
 Each caller sees the journeys of what he handed in: whoever opens the store says to whom he is limited.
 """
 
-from time import sleep, time
+from time import sleep
 
 from pysendmail import errors
 from pysendmail.command.admin import queue_select
-from pysendmail.command.admin.queue_task import Task
-from pysendmail.command.output import Gone
+from pysendmail.command.admin.arguments import add_place
+from pysendmail.command.admin.queue_task import Task, perform
 from pysendmail.queue.values import LEGS
 
 TYPE_CHECKING = False
@@ -32,8 +32,7 @@ def add_parser(commands: "Any") -> None:
     """Add `log` to the subcommands of an argument parser."""
     text = "show what became of messages, attempt by attempt"
     parser = commands.add_parser("log", help=text, description=f"{text.capitalize()}.", allow_abbrev=False)
-    parser.add_argument("-C", "--config", metavar="FILE", help="this configuration file")
-    parser.add_argument("-a", "--account", metavar="NAME", help="this account, not the default")
+    add_place(parser)
     parser.add_argument("--json", action="store_true", help="print JSON, one object a line")
     parser.add_argument("--follow", action="store_true", help="go on with each new attempt until interrupted")
     parser.add_argument("-n", dest="number", type=int, metavar="N", help=f"this many, not {_SHOWN}")
@@ -59,20 +58,7 @@ def run(
     `now` stands in for the clock. `pause` lets time go by while new attempts are waited for; what it raises ends that.
     """
     check(asked)
-    store, uid = open_queue(asked.config, asked.account)
-    if store is None:  # there is none yet, which is as good as an empty one
-        from pysendmail.queue.memory import MemoryStore
-
-        store = MemoryStore()
-    try:
-        task = Task(asked, store, uid, time() if now is None else now)
-        code = _dispatch(task, pause)
-        task.output.flush()
-        return code
-    except Gone:
-        return 0
-    finally:
-        store.close()
+    return perform(asked, open_queue, now, lambda task: _dispatch(task, pause))
 
 
 def _dispatch(task: Task, pause: "Callable[[float], None]") -> int:

@@ -8,6 +8,7 @@ from time import time
 
 from pysendmail import errors
 from pysendmail.command.admin import status, textfile, wording
+from pysendmail.command.admin.arguments import add_place
 from pysendmail.command.output import Gone, Output
 
 TYPE_CHECKING = False
@@ -43,8 +44,7 @@ def add_parser(commands: "Any") -> None:
     """Add `metrics` to the subcommands of an argument parser."""
     text = "print figures for monitoring"
     parser = commands.add_parser("metrics", help=text, description=f"{text.capitalize()}.", allow_abbrev=False)
-    parser.add_argument("-C", "--config", metavar="FILE", help="this configuration file")
-    parser.add_argument("-a", "--account", metavar="NAME", help="this account, not the default")
+    add_place(parser)
     parser.add_argument("--prometheus", action="store_true", help="in the older format, which Prometheus has too")
     parser.add_argument("--write", metavar="FILE", help="into FILE, in the older format, for node_exporter")
 

@@ -4,11 +4,9 @@ Each caller sees and steers what is his: whoever opens the store says to whose m
 here goes by that.
 """
 
-from time import time
-
 from pysendmail.command.admin import queue_select
-from pysendmail.command.admin.queue_task import Task
-from pysendmail.command.output import Gone
+from pysendmail.command.admin.arguments import add_place
+from pysendmail.command.admin.queue_task import Task, perform
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,8 +40,7 @@ def add_parser(commands: "Any") -> None:
 
 
 def _add_arguments(parser: "ArgumentParser", command: str) -> None:
-    parser.add_argument("-C", "--config", metavar="FILE", help="this configuration file")
-    parser.add_argument("-a", "--account", metavar="NAME", help="this account, not the default")
+    add_place(parser)
     parser.add_argument("--json", action="store_true", help="print JSON, one object a line")
     if command == "list" or command in _STEERING:
         queue_select.add_conditions(parser, everything=command in _STEERING)
@@ -55,20 +52,7 @@ def run(asked: "Namespace", open_queue: "OpenQueue", now: float | None = None) -
     """Do what the parsed arguments ask for and return the exit code; `now` stands in for the clock. Raises Failure."""
     if asked.command in _STEERING:
         queue_select.insist(asked)
-    store, uid = open_queue(asked.config, asked.account)
-    if store is None:  # there is none yet, which is as good as an empty one
-        from pysendmail.queue.memory import MemoryStore
-
-        store = MemoryStore()
-    try:
-        task = Task(asked, store, uid, time() if now is None else now)
-        code = _dispatch(task)
-        task.output.flush()
-        return code
-    except Gone:
-        return 0
-    finally:
-        store.close()
+    return perform(asked, open_queue, now, _dispatch)
 
 
 def _dispatch(task: Task) -> int:

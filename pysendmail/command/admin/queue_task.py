@@ -1,10 +1,12 @@
 """What all commands for the queue have in common: the arguments, the store, whose messages count, and the way out."""
 
+from time import time
+
 from pysendmail import errors
 from pysendmail.command.admin import queue_select
 from pysendmail.command.admin.outlook import Outlook
 from pysendmail.command.console import complain
-from pysendmail.command.output import Output
+from pysendmail.command.output import Gone, Output
 from pysendmail.queue.store import Damaged
 
 TYPE_CHECKING = False
@@ -85,3 +87,30 @@ class Task:
         self.output.flush()
         complain("pysendmail", str(failure))
         return failure.exit_code
+
+
+def open_store(asked: "Namespace", open_queue: "OpenQueue") -> "tuple[Store, int | None]":
+    """Open the queue that the arguments mean, and return it with the uid to which the caller is limited. Raises Failure.
+
+    Where there is none yet that is as good as an empty one.
+    """
+    store, uid = open_queue(asked.config, asked.account)
+    if store is None:
+        from pysendmail.queue.memory import MemoryStore
+
+        store = MemoryStore()
+    return store, uid
+
+
+def perform(asked: "Namespace", open_queue: "OpenQueue", now: float | None, work: "Callable[[Task], int]") -> int:
+    """Have `work` do what the arguments ask for, and return its exit code; `now` stands in for the clock. Raises Failure."""
+    store, uid = open_store(asked, open_queue)
+    try:
+        task = Task(asked, store, uid, time() if now is None else now)
+        code = work(task)
+        task.output.flush()
+        return code
+    except Gone:
+        return 0
+    finally:
+        store.close()

@@ -4,6 +4,8 @@ from time import time
 
 from pysendmail import errors
 from pysendmail.command.admin import picture, queue_object, wording
+from pysendmail.command.admin.arguments import add_place
+from pysendmail.command.admin.queue_task import open_store
 from pysendmail.command.admin.rows import row
 from pysendmail.command.admin.table import terminal_width
 from pysendmail.command.console import complain
@@ -26,8 +28,7 @@ def add_parser(commands: "Any") -> None:
     """Add `status` to the subcommands of an argument parser."""
     text = "show how the daemon and the queue are"
     parser = commands.add_parser("status", help=text, description=f"{text.capitalize()}.", allow_abbrev=False)
-    parser.add_argument("-C", "--config", metavar="FILE", help="this configuration file")
-    parser.add_argument("-a", "--account", metavar="NAME", help="this account, not the default")
+    add_place(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -64,15 +65,11 @@ def look(
 ) -> "tuple[Picture, errors.Failure | None]":
     """Return the picture, and what is wrong with the queue if it cannot be seen. Raises that where a daemon has it."""
     try:
-        store, uid = open_queue(asked.config, asked.account)
+        store, uid = open_store(asked, open_queue)
     except errors.Failure as failure:
         if live is not None:
             raise
         return picture.draw(None, None, now, None), failure
-    if store is None:  # there is none yet, which is as good as an empty one
-        from pysendmail.queue.memory import MemoryStore
-
-        store = MemoryStore()
     try:
         return picture.draw(store, uid, now, live), None
     finally:

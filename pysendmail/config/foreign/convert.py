@@ -109,5 +109,3 @@ def _login(uid: int) -> str:
         return pwd.getpwuid(uid).pw_name if uid >= 0 else ""
     except KeyError:
         return ""
-
-
