@@ -319,3 +319,15 @@ def test_output_that_nobody_takes_stops_nothing(who: Configurer, server: Obedien
     with open("/dev/full", "wb") as full:
         done = subprocess.run(words, env=who.environ, timeout=LIMIT, check=False, stdout=full, start_new_session=True)
     assert done.returncode == 0 and "password secret-word" in who.words
+
+
+def test_a_current_folder_that_is_gone_is_told_where_it_counts(who: Configurer, server: Obedient) -> None:
+    gone = who.home / "gone"
+    for name, good in ((str(who.path), True), ("conf", False)):
+        gone.mkdir()
+        script = f'cd "{gone}" && rmdir "{gone}" && exec "$0" "$@"'
+        words = ["sh", "-c", script, who.command, *who.arguments(server), "--file", name, ME]
+        if good:
+            who.good(words=words)
+        else:
+            assert "the current folder is gone; write the whole name" in who.refuse(64, words=words)

@@ -16,6 +16,7 @@ from tests.imports import ROOT
 WAYS = {
     "ann@gmail.com": (["host smtp.gmail.com", "port 465", "user ann@gmail.com"], "implicit", "Gmail, known by the domain"),
     "ann@srv.example": (["host post.srv.example", "port 465"], "implicit", "the SRV record _submissions._tcp.srv.example"),
+    "ann@down.example": (["host post.down.example", "port 587"], "starttls", "post.down.example port 466, TLS from the start cannot"),
     "ann@auto.example": (["host mta.auto.example", "port 587", "user ann"], "starttls", "the autoconfig of auto.example"),
     "ann@wellknown.example": (["host mta.wellknown.example", "port 465"], "implicit", "the autoconfig of wellknown.example"),
     "ann@workspace.example": (["host smtp.gmail.com", "user ann@workspace.example"], "implicit", "(MX mx.google.com)"),

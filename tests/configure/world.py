@@ -21,6 +21,7 @@ ZONES = {
     "gmail.com": f"smtp {HERE}",
     "google.com": "mx " + HERE,
     "srv.example": f"_submissions._tcp SRV 0 0 465 post\npost {HERE}",
+    "down.example": f"_submissions._tcp SRV 0 0 466 post\n_submission._tcp SRV 0 0 587 post\npost {HERE}",
     "auto.example": f"autoconfig {HERE}mta {HERE}",
     "wellknown.example": f"@ {HERE}mta {HERE}",
     "workspace.example": "@ MX 1 mx.google.com.\n",
@@ -28,7 +29,7 @@ ZONES = {
     "thunderbird.net": "@ TXT x\n",
 }
 NAMES = (
-    "smtp.gmail.com", "post.srv.example", "autoconfig.auto.example", "mta.auto.example", "wellknown.example",
+    "smtp.gmail.com", "post.srv.example", "post.down.example", "autoconfig.auto.example", "mta.auto.example", "wellknown.example",
     "mta.wellknown.example", "mail.guess.example",
 )  # fmt: skip
 COMMON_NAME = "world root"

@@ -4,7 +4,7 @@ import os
 from time import monotonic
 
 from pysendmail import errors
-from pysendmail.command.configure import discovery, guess, providers, secret
+from pysendmail.command.configure import discovery, guess, place, providers, secret
 from pysendmail.command.configure.offer import CLEAR, USUAL_PORT, Offer, kind_of
 from pysendmail.command.configure.settings import Settings
 from pysendmail.config import values
@@ -113,6 +113,7 @@ def find_server(asked: "Namespace", talk: "Dialogue", address: bytes) -> Offer:
             found[0].host = _host(host)
     else:
         found = discovery.find(domain, address, talk.tell, _path(asked.tls_trust_file))
+        found = _answering(found, asked, talk)
     for offer in found[:1]:
         if not offer.trusted:
             named = f"{printable(offer.source, 300)} names {offer}, which could be forged"
@@ -125,6 +126,16 @@ def find_server(asked: "Namespace", talk: "Dialogue", address: bytes) -> Offer:
     if not found and not talk.terminal:
         raise errors.UsageError(f"no server is known for the mail of {domain}; --host, --port and --tls say which")
     return ask_server(talk)
+
+
+def _answering(found: list[Offer], asked: "Namespace", talk: "Dialogue") -> list[Offer]:
+    """Of several servers of one source, bring the first one to the front that can be used now."""
+    deadline = monotonic() + _GUESSES
+    for offer in found if len(found) > 1 and asked.port is None and asked.tls is None else ():
+        if guess.at([offer.host], [(offer.port, offer.tls)], deadline, _path(asked.tls_trust_file), "") is not None:
+            return [offer, *[other for other in found if other is not offer]]
+        talk.tell(f"{offer} cannot be used now")
+    return found
 
 
 def ask_server(talk: "Dialogue") -> Offer:
@@ -222,7 +233,7 @@ def _host(text: str) -> str:
 
 
 def _path(text: str | None) -> str | None:
-    return os.path.abspath(text) if text else None
+    return place.absolute(text) if text else None
 
 
 def _host_fault(text: str) -> str:

@@ -55,7 +55,15 @@ def find(path: str | None, system: bool, caller: "Caller") -> Place:
 def _named(path: str) -> str:
     if not path or not path.isprintable() or os.path.basename(path) in ("", ".", ".."):
         raise errors.UsageError("--file: expected the name of a file")
-    return os.path.abspath(path)
+    return absolute(path)
+
+
+def absolute(path: str) -> str:
+    """Return a file's name from the root on. Raises UsageError where the current folder is gone."""
+    try:
+        return os.path.abspath(path)
+    except OSError:
+        raise errors.UsageError("the current folder is gone; write the whole name", shown(path)) from None
 
 
 def _usual(system: bool, caller: "Caller") -> str:
