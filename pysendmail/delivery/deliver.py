@@ -12,6 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from pysendmail.config.accounts import Account
     from pysendmail.delivery.parcel import Parcel
     from pysendmail.smtp.client import Client
     from pysendmail.smtp.transaction import Transaction
@@ -20,6 +21,7 @@ _SLOWEST = 8192  # octets a second; what a slower connection has not done by the
 _PER_RECIPIENT = 1  # seconds, where each command waits for its answer
 ROUNDS = 4  # times of `timeout` that connecting, greeting, TLS and AUTH may take together
 _FEWEST = 100  # recipients that every server takes in one transaction (RFC 5321 section 4.5.3.1.8)
+_AT_ONCE = (8192, 10)  # octets and recipients that the system surely takes for an idle connection without a wait
 # Postfix knows four words for what became of a recipient; for an uncertain one the text says the rest.
 _WORDS = {SENT: "sent", DEFERRED: "deferred", FAILED: "bounced", UNCERTAIN: "deferred"}
 
@@ -96,18 +98,19 @@ def send_all(
     settle: "Callable[[Transaction], None]",
     reopen: "Callable[[], Client]",
     served: bool = False,
+    begun: "Transaction | None" = None,
 ) -> None:
     """Run transactions until each recipient has his outcome; raises the failure that leaves recipients without one.
 
     `settle` is told each transaction before the next one begins. A first one in which the server put everybody off is
     not settled, but made again at the account's next server if that can be used. `reopen` opens the session again. A new
     connection is made only where the last one got on, or where it had `served` before and the server ended it without a
-    look at this transaction.
+    look at this transaction. `begun` is the first transaction if it is on its way (begin).
     """
     account = session.route.account
     most, waiting = account.max_recipients, parcel.recipients
     setup = ROUNDS * account.timeout
-    sending = 2 * account.timeout + mail.size / _SLOWEST + _PER_RECIPIENT * min(most, len(waiting))
+    sending = _time_for(account, mail, min(most, len(waiting)))
     settled = False
     rounds = 1 + len(waiting) // min(most, _FEWEST)
     end = monotonic() + rounds * (setup + sending + session.route.patience.end_of_data)
@@ -115,8 +118,11 @@ def send_all(
         if monotonic() >= end:
             raise errors.TempFail("the server took too long over other recipients", session.relay)
         now, waiting = waiting[:most], waiting[most:]
-        session.deadline = min(end, monotonic() + sending)
-        transaction = session.send(mail, now)
+        if begun is None:
+            session.deadline = min(end, monotonic() + sending)
+            begun = session.begin(mail, now)
+        session.finish()
+        transaction, begun = begun, None
         usable = session.usable  # which listens once more, and may hear something that changes an outcome
         again = served and transaction.unseen
         if not (again or settled) and transaction.put_off and (other := _next_server(session, parcel, end)) is not None:
@@ -137,6 +143,23 @@ def send_all(
             session.deadline = min(end, monotonic() + setup)
             mail = make_mail(parcel, reopen())  # another address may be another server, which takes another form
             served = False
+
+
+def begin(session: Session, mail: Mail) -> "Transaction | None":
+    """Begin to send a small message over an idle connection, if all of it can leave without a wait for anything."""
+    client, account = session.client, session.route.account
+    octets, recipients = _AT_ONCE
+    if client is None or mail.size > octets or len(mail.recipients) > min(account.max_recipients, recipients):
+        return None
+    if not (b"PIPELINING" in client.extensions and b"CHUNKING" in client.extensions):
+        return None
+    session.deadline = monotonic() + _time_for(account, mail, len(mail.recipients))
+    return session.begin(mail, mail.recipients)
+
+
+def _time_for(account: "Account", mail: Mail, recipients: int) -> float:
+    """Return how many seconds one transaction may take, but for the answer to the message."""
+    return 2 * account.timeout + mail.size / _SLOWEST + _PER_RECIPIENT * recipients
 
 
 def _next_server(session: Session, parcel: "Parcel", end: float) -> Mail | None:

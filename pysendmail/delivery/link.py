@@ -267,3 +267,11 @@ class Link:
                 events = self._poll.poll(bounded(min(left, 86400)) * 1000 + 1)
             if events:
                 return events[0][1]
+
+
+def wait_for_any(descriptors: "list[int]", seconds: float) -> bool:
+    """Wait a moment until something can be read from one of some connections; tell whether that is so."""
+    poll = select.poll()
+    for descriptor in descriptors:
+        poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(int(seconds * 1000) + 1))

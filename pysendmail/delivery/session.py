@@ -35,6 +35,9 @@ class _BindingRefused(Exception):
 _FINAL = (errors.NoPermission, errors.ConfigError, errors.SoftwareError, errors.Interrupted)
 
 
+_MISSING = "the server closed the connection; the answer to %s is missing"
+
+
 class _NotEncrypted(Exception):
     """TLS could not be set up, and the configuration permits to go on without it."""
 
@@ -225,14 +228,29 @@ class Session:
 
     def send(self, mail: "Mail", recipients: list[bytes]) -> "Transaction":
         """Run one transaction and return it with an outcome, or a place in a later one, for each recipient."""
+        transaction = self.begin(mail, recipients)
+        self.finish()
+        return transaction
+
+    def begin(self, mail: "Mail", recipients: list[bytes]) -> "Transaction":
+        """Begin a transaction: send what may leave before there is an answer."""
         client = self._ready_client()
         interruption.hold()
         transaction = client.send(mail, recipients)
-        try:
-            self._converse()
-        except errors.Failure as failure:
-            client.lost(failure)
+        self._go_on(self._flush)
         return transaction
+
+    def heard(self) -> bool:
+        """Take what the server has said by now, without waiting; tell whether nothing more has to be waited for."""
+        client = self._ready_client()
+        if not client.idle:
+            self._go_on(self._listen)
+        return client.idle
+
+    def finish(self) -> None:
+        """Go on with the transaction that was begun, until it has an outcome, or a place in a later one, for everybody."""
+        if not self._ready_client().idle:
+            self._go_on(self._exchange)
 
     def close(self) -> None:
         """Say QUIT if that makes sense, and leave without waiting for the answer."""
@@ -394,14 +412,28 @@ class Session:
 
     # Driving the machine
 
-    def _converse(self) -> None:
+    def _go_on(self, step: "Callable[[Client, Link], object]") -> None:
+        """Take a step of a transaction; where it fails, the connection has ended, and that is everybody's outcome."""
+        try:
+            self._converse(step)
+        except errors.Failure as failure:
+            self._ready_client().lost(failure)
+
+    def _converse(self, step: "Callable[[Client, Link], object] | None" = None) -> None:
         """Send and read until the client is idle. What came before the connection broke, or a signal, still counts."""
         client, link = self._ready_client(), self._ready_link()
         try:
-            self._exchange(client, link)
+            (step or self._exchange)(client, link)
         except (Lost, TimedOut, errors.Interrupted):
             client.feed(link.drain())
             raise
+
+    def _listen(self, client: Client, link: Link) -> None:
+        """Take what the server has said by now."""
+        if early := link.arrived():
+            client.feed(early)
+        if link.eof and not client.idle:
+            raise Lost(_MISSING % client.waiting_for)
 
     def _exchange(self, client: Client, link: Link) -> None:
         """Send what is to be sent, and read what is due. Each reply has its own time, counted from the one before it."""
@@ -415,7 +447,7 @@ class Session:
             until = since + client.patience
             data = link.read(until if client.waiting_for == "end of data" else min(until, self.deadline))
             if not data:
-                raise Lost(f"the server closed the connection; the answer to {client.waiting_for} is missing")
+                raise Lost(_MISSING % client.waiting_for)
             client.feed(data)
             if client.replies != before:
                 since = monotonic()

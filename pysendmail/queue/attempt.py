@@ -7,11 +7,12 @@ this message: only trouble with the connection, or with the queue itself, concer
 from time import monotonic
 
 from pysendmail import errors
-from pysendmail.delivery.deliver import envelope_line, make_mail, send_all
+from pysendmail.delivery.deliver import begin, envelope_line, make_mail, send_all
 from pysendmail.delivery.parcel import Parcel
 from pysendmail.message.body import Body
 from pysendmail.queue import states
-from pysendmail.queue.settle import settle
+from pysendmail.queue.ledger import Page
+from pysendmail.queue.settle import Settlement, settle
 from pysendmail.queue.store import Damaged, Malformed
 from pysendmail.queue.values import Result
 from pysendmail.queue.verdict import Circumstances
@@ -26,8 +27,10 @@ if TYPE_CHECKING:
     from pysendmail.queue.round import Round
     from pysendmail.queue.values import Item, Recipient
     from pysendmail.smtp.client import Client
-    from pysendmail.smtp.outcome import Outcome
+    from pysendmail.smtp.outcome import Mail, Outcome
     from pysendmail.smtp.transaction import Transaction
+
+_SMALL = 16384  # octets of a message that may leave without a wait for anything; `begin` looks more closely
 
 
 class Unopened(Exception):
@@ -92,31 +95,76 @@ class Attempt:
         for one in item.recipients:
             self._waiting.setdefault(one.address, []).append(one)
         self._body: _Watched | None = None
+        self._parcel: Parcel | None = None
+        self._mail: Mail | None = None
+        self._begun: Transaction | None = None
+        self._failure: errors.Failure | None = None
         self._dsn_offered = False
+        self._keep: Callable[[Settlement], None] = self._settle_now
 
-    def run(self) -> None:
-        """Make the attempt and settle its outcomes. Raises Unrecorded and Unopened."""
-        message = self._item.message
+    def begin(self) -> bool:
+        """Send a small message without waiting for the answer; tell whether that was done. `run` has to follow."""
         try:
-            stored = self._round.store.open(message)
+            if self._item.message.size <= _SMALL:
+                self._begun = begin(self._session, self._prepare())
         except errors.Failure as failure:
-            if _is_damage(failure):
+            self._failure = failure
+        return self._begun is not None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether what was begun has an outcome for everybody, and no other server or connection is to be asked."""
+        begun, session = self._begun, self._session
+        if self._failure is not None:
+            return True
+        if begun is None or len(begun.outcomes) < len(begun.recipients):
+            return False
+        if session.client is None or session.client.closing:
+            return False
+        return not begun.put_off or session.route.failover is None
+
+    def spoil(self, failure: errors.Failure) -> None:
+        """Let this be the outcome of what was begun."""
+        self._failure = failure
+
+    def run(self, keep: "Callable[[Settlement], None] | None" = None) -> None:
+        """Make the attempt, or go on with it, and settle its outcomes. Raises Unrecorded and Unopened.
+
+        With `keep` that is told what is to be settled, and has to see to it.
+        """
+        self._keep = keep or self._settle_now
+        try:
+            mail = self._prepare()
+            parcel = self._parcel
+            assert parcel is not None
+            send_all(self._session, parcel, mail, self._settle, self._reopen, self._served, self._begun)
+        except errors.Failure as failure:
+            if self._body is None and _is_damage(failure):
                 self._hold(failure)
             else:
                 self.fail(failure)
-            return
+
+    def _prepare(self) -> "Mail":
+        """Read the message and give it the form that the server can take. Raises a Failure."""
+        if self._failure is not None:
+            raise self._failure
+        if self._mail is not None:
+            return self._mail
+        message = self._item.message
+        stored = self._round.store.open(message)
         self._body = _Watched(stored.body)
-        parcel = self._parcel(stored.header, self._body)
+        self._parcel = parcel = self._make_parcel(stored.header, self._body)
         line = envelope_line(message.qid, parcel.reverse_path, message.size, len(self._item.recipients))
         self._write(line.partition(": ")[2])
-        try:
-            client = self._session.client
-            if client is None:
-                raise errors.SoftwareError("a message was begun without a connection")
-            self._dsn_offered = b"DSN" in client.extensions
-            send_all(self._session, parcel, make_mail(parcel, client), self._settle, self._reopen, self._served)
-        except errors.Failure as failure:
-            self.fail(failure)
+        client = self._session.client
+        if client is None:
+            raise errors.SoftwareError("a message was begun without a connection")
+        self._dsn_offered = b"DSN" in client.extensions
+        self._mail = mail = make_mail(parcel, client)
+        return mail
+
+    def _settle_now(self, settlement: Settlement) -> None:
+        settle(self._round, self._lane, [settlement])
 
     def fail(self, failure: errors.Failure) -> None:
         """Let those who have no outcome yet have that of a failure of this message."""
@@ -125,7 +173,7 @@ class Attempt:
         elif self._waiting:
             self._settle_outcomes([from_failure(address, failure, "the message") for address in self._waiting])
 
-    def _parcel(self, header: bytes, body: Body) -> Parcel:
+    def _make_parcel(self, header: bytes, body: Body) -> Parcel:
         message = self._item.message
         route = self._session.route
         each = {one.address: (one.notify, one.orcpt) for one in self._item.recipients if one.notify or one.orcpt}
@@ -189,7 +237,8 @@ class Attempt:
         at = Circumstances(
             now, chance, session.relay, self._dsn_offered, tls=session.tls_facts, times=(age, self._setup, passed)
         )
-        settle(self._round, self._lane, self._item.message, pairs, at, (age, 0.0, self._setup, passed))
+        delays = (age, 0.0, self._setup, passed)
+        self._keep(Settlement(self._round, self._lane, self._item.message, pairs, at, delays))
 
     def _hold(self, failure: errors.Failure) -> None:
         """Hold everybody who is left, since what is stored is not what was accepted."""
@@ -203,7 +252,7 @@ class Attempt:
         ]
         self._waiting.clear()
         if results:
-            self._round.enter(results, [])
+            self._round.enter([Page(results, [])])
             if message.awaited:
                 self._round.tell()
             self._write(f"warning: {reply}", warning=True)

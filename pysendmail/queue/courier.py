@@ -1,4 +1,4 @@
-"""A courier: one connection to a smarthost, made when there is a message for it, and the messages it carries.
+"""A courier: one connection to a smarthost, made when there is a message for it, and the message it carries.
 
 With a pool he takes a connection that another one has left there, and leaves his own for the next one.
 """
@@ -6,7 +6,6 @@ With a pool he takes a connection that another one has left there, and leaves hi
 from time import monotonic
 
 from pysendmail import errors
-from pysendmail.delivery import interruption
 from pysendmail.delivery.deliver import ROUNDS
 from pysendmail.delivery.pool import AGE
 from pysendmail.delivery.session import Session
@@ -16,11 +15,14 @@ from pysendmail.queue.round import internal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pysendmail.delivery.pool import Pool
     from pysendmail.delivery.session import Route
     from pysendmail.queue.dialogue import Writer
     from pysendmail.queue.lane import Lane
     from pysendmail.queue.round import Round
+    from pysendmail.queue.settle import Settlement
     from pysendmail.queue.values import Item
     from pysendmail.smtp.client import Client
 
@@ -28,6 +30,7 @@ MESSAGES = 1000
 """The messages that one connection carries; some servers end it after so many in a less orderly way."""
 
 _PATIENCE = 60.0  # seconds that a courier waits because of `rate`; for longer it gives the lane up until then
+_HASTE = 10.0  # seconds in which a connection has to be made while others wait
 
 
 class _NotNow(errors.TempFail):
@@ -35,7 +38,7 @@ class _NotNow(errors.TempFail):
 
 
 class Courier:
-    """Carry the messages of a lane, one after the other, until none is left."""
+    """Carry messages of a lane, each over the connection that is there, or over a new one."""
 
     def __init__(self, round_: "Round", lane: "Lane", route: "Route", pool: "Pool | None" = None) -> None:
         self._round = round_
@@ -48,33 +51,8 @@ class Courier:
         self._carried = 0
         self._since = 0.0
         self._setup = 0.0
-
-    def run(self) -> None:
-        """Work until the lane has no more messages, or cannot be used, or the round ends."""
-        try:
-            while (item := self._lane.next()) is not None:
-                if item.message.awaited or self._dialogue is not None:
-                    self._show_dialogue(item)
-                failure = self._make_ready()
-                if failure is not None:
-                    self._lane.put_back(item)
-                    self._unopened(failure)
-                    break
-                if self._round.ending:  # connecting may have taken longer than the lease lasts
-                    self._lane.put_back(item)
-                    break
-                self._carry(item)
-            self._hide_dialogue()
-            self._park()
-        except Unrecorded as unrecorded:
-            self._round.fail(unrecorded.failure)
-        except errors.Interrupted:
-            pass  # what is left goes back at the end of the round
-        except Exception as error:  # a bug that this lane brings to light must not keep the others waiting
-            self._lane.close(error if isinstance(error, errors.Failure) else internal(error))
-        finally:
-            self._hang_up()
-            self._hide_dialogue()
+        self._item: Item | None = None
+        self._attempt: Attempt | None = None
 
     # The dialogue
 
@@ -98,17 +76,23 @@ class Courier:
 
     # The connection
 
-    def _make_ready(self) -> errors.Failure | None:
-        """Wait for the turn that `rate` gives, and see to it that there is a connection; return what is in the way."""
+    def make_ready(self, item: "Item", hasty: bool = False) -> errors.Failure | None:
+        """Wait for the turn that `rate` gives, and see to it that there is a connection; return what is in the way.
+
+        `hasty`: others wait meanwhile, so that it may take only a few seconds.
+        """
+        if item.message.awaited or self._dialogue is not None:
+            self._show_dialogue(item)
         try:
             self._wait_for_turn()
             self._setup = 0.0
             if self._session is None:
                 self._take_parked()
-            if not self._is_standing():
-                self._hang_up()
+            if not self.is_standing:
+                self.hang_up()
                 started = monotonic()
-                self._session = Session(self._route, started + ROUNDS * self._route.account.timeout)
+                patience = ROUNDS * self._route.account.timeout
+                self._session = Session(self._route, started + (min(patience, _HASTE) if hasty else patience))
                 if self._dialogue is not None:
                     self._session.listen(self._dialogue)
                 self._open()
@@ -127,17 +111,19 @@ class Courier:
             self._standing = True
             self._lane.opened()
 
-    def _park(self) -> None:
+    def park(self) -> None:
         """Keep the connection for the next courier, if it is good for another message."""
-        if self._pool is None or self._round.ending or self._lane.closed or not self._is_standing():
+        self._hide_dialogue()
+        if self._pool is None or self._round.ending or self._lane.closed or not self.is_standing:
             return
         session, self._session = self._session, None
         self._gone()
         if session is not None:
             self._pool.park(self._lane.key, session, self._carried, self._since, monotonic(), self._lane.settings.keep)
 
-    def _is_standing(self) -> bool:
-        """Tell whether there is a connection that takes another message."""
+    @property
+    def is_standing(self) -> bool:
+        """Whether there is a connection that takes another message."""
         try:
             if self._pool is not None and monotonic() >= self._since + AGE:
                 return False
@@ -171,15 +157,22 @@ class Courier:
         self._gone()
         return self._open()
 
-    def _unopened(self, failure: errors.Failure) -> None:
+    def unopened(self, failure: errors.Failure) -> None:
+        """Give up: there is no connection because of `failure`."""
         reached = self._session is not None and self._session.reached
         if self._dialogue is not None:
             self._dialogue("=", str(failure).encode("utf-8", "surrogateescape"))
-        self._hang_up()
+        self.hang_up()
         if not isinstance(failure, errors.Interrupted | _NotNow):
             self._lane.unopened(failure, reached)
 
-    def _hang_up(self) -> None:
+    def leave(self) -> None:
+        """End the connection, if there is one, and all that was about it."""
+        self.hang_up()
+        self._hide_dialogue()
+
+    def hang_up(self) -> None:
+        """End the connection, if there is one."""
         session, self._session = self._session, None
         if session is not None:
             session.close()
@@ -192,25 +185,71 @@ class Courier:
 
     # The messages
 
-    def _carry(self, item: "Item") -> None:
-        """Make an attempt on one message; what goes wrong with it stays with it."""
+    def take_up(self, item: "Item") -> None:
+        """Take a message in hand; `begin` may send it, `complete` has to follow."""
         session = self._session
         if session is None:
             raise errors.SoftwareError("a message was begun without a connection")
         self._round.count_message(item.message.size)
-        attempt = Attempt(
+        self._item = item
+        self._attempt = Attempt(
             self._lane, self._round, item, session, self._open_again, setup=self._setup, served=self._carried > 0
         )
+
+    def begin(self) -> bool:
+        """Send the message in hand without waiting for the answer, if it is small; tell whether that was done."""
         try:
-            attempt.run()
+            return self._attempt is not None and self._attempt.begin()
+        except Exception as error:
+            self._spoil(error)
+            return False
+
+    def heard(self) -> bool:
+        """Tell whether all answers to what was begun have come, or none will come any more."""
+        try:
+            return self._session is None or self._session.heard()
+        except Exception as error:
+            self._spoil(error)
+            return True
+
+    def _spoil(self, error: Exception) -> None:
+        """Let a bug that this message brings to light be its outcome."""
+        self.hang_up()
+        if self._attempt is not None:
+            self._attempt.spoil(internal(error))
+
+    @property
+    def has_message(self) -> bool:
+        """Whether a message is in hand."""
+        return self._attempt is not None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all is known about the message in hand, so that `complete` has nothing to wait for."""
+        return self._attempt is not None and self._attempt.is_over
+
+    def fileno(self) -> int:
+        """Return the descriptor of the connection, -1 for none."""
+        return -1 if self._session is None else self._session.fileno()
+
+    def complete(self, keep: "Callable[[Settlement], None] | None" = None) -> None:
+        """Make the attempt on the message in hand, or go on with it; what goes wrong with it stays with it.
+
+        `keep` is as in Attempt.run.
+        """
+        attempt, item = self._attempt, self._item
+        self._attempt = self._item = None
+        if attempt is None or item is None:
+            return
+        try:
+            attempt.run(keep)
         except Unopened as unopened:
             self._round.give_back([item])
-            self._unopened(unopened.failure)
+            self.unopened(unopened.failure)
         except (Unrecorded, errors.Failure):
             raise
         except Exception as error:  # a bug that this message brings to light must not keep the others waiting
-            self._hang_up()
+            self.hang_up()
             attempt.fail(internal(error))
         finally:
-            interruption.let_go()
-        self._carried += 1
+            self._carried += 1

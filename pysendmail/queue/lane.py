@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from pysendmail.delivery.session import Route
     from pysendmail.log import Log
+    from pysendmail.queue.courier import Courier
     from pysendmail.queue.pace import Pace
     from pysendmail.queue.round import Round
     from pysendmail.queue.settings import Way
@@ -56,7 +57,7 @@ class Lane:
     """
 
     def __init__(
-        self, round_: "Round", known: "KnownLane | Outlook", select: "Select", spawn: "Callable[[Lane], object]"
+        self, round_: "Round", known: "KnownLane | Outlook", select: "Select", spawn: "Callable[[Lane], bool]"
     ) -> None:
         self.account = known.account
         self.config = known.config
@@ -82,6 +83,7 @@ class Lane:
         self._sessions = 0
         self._most = 1 << 30
         self._strikes = 0
+        self._parted: deque[Courier] = deque()
         self._log: tuple[str, Log] | None = None  # the last one, with its tag
 
     @property
@@ -125,12 +127,29 @@ class Lane:
             item = self._pending.popleft()
             self._taken = monotonic()
             self.fruitless = False
-            grow = self._wants_another_courier()
-            if grow:
-                self.couriers += 1
-        if grow:
-            self._spawn(self)
         return item
+
+    def spawn(self) -> bool:
+        """Start a thread for a courier who is enlisted; tell whether that could be done, if not he was discharged."""
+        return self._spawn(self)
+
+    def part(self, courier: "Courier") -> bool:
+        """Start a thread for a courier who has a connection and a message; False if there can be no more threads."""
+        with self._lock:
+            self._parted.append(courier)
+            self.couriers += 1  # in case that there is no thread for him
+        started = self._spawn(self)
+        with self._lock:
+            if not started and courier in self._parted:
+                self._parted.remove(courier)
+                return False
+            self.couriers -= 1  # where there is no thread, another one that was just started has adopted him
+        return True
+
+    def adopt(self) -> "Courier | None":
+        """Return a courier for whom a thread was started, None if this one is for a new one."""
+        with self._lock:
+            return self._parted.popleft() if self._parted else None
 
     def put_back(self, item: "Item") -> None:
         """Take a message back that was not begun."""
@@ -159,8 +178,14 @@ class Lane:
             self._batch = max(1, min(_BATCH, _RECIPIENTS * len(items) // recipients))
             self._pending.extend(items)
 
-    def _wants_another_courier(self) -> bool:
-        return self._sessions > 0 and self._has_room() and len(self._pending) > _BACKLOG * self.couriers
+    def enlist_another(self) -> bool:
+        """Count one more courier, or one more connection of a courier's, if so much waits that it is worth it."""
+        with self._lock:
+            worth = self._sessions > 0 and self._has_room() and len(self._pending) > _BACKLOG * self.couriers
+            if worth and not self.closed:
+                self.couriers += 1
+                return True
+        return False
 
     def _has_room(self) -> bool:
         return self.couriers < min(self._most, self.settings.connections)

@@ -1,7 +1,7 @@
 """Recording what became of recipients, so that nothing that a smarthost has answered is forgotten.
 
-A courier enters the results of each transaction before it begins the next one on its connection. While one commit is on
-its way to the disk, what the other couriers enter gathers, and goes with the next commit all at once.
+A courier enters the results of each transaction before it begins the next one on the same connection. While one commit
+is on its way to the disk, what the other couriers enter gathers, and goes with the next commit all at once.
 
 If the queue cannot be written, the results are kept and tried again for a while. What was sent counts most: forgotten, it
 would be sent again. What was refused would only be refused again.
@@ -31,16 +31,22 @@ class Unrecorded(Exception):
         self.failure = failure
 
 
-class _Page:
-    """What one courier enters at once; `accepted` are the results that counted, as (message, number)."""
+class Page:
+    """What is entered of one message.
 
-    __slots__ = ("accepted", "failure", "notices", "results", "written")
+    Afterwards `accepted` are the results that counted, as (message, number), `repeated` is how many recipients have, or
+    may have, what the queue could not be told of because the lease was lost, and `failure` says why nothing could be
+    written.
+    """
+
+    __slots__ = ("accepted", "failure", "notices", "repeated", "results", "written")
 
     def __init__(self, results: "list[Result]", notices: "list[Notice]") -> None:
         self.results = results
         self.notices = notices
         self.accepted: set[tuple[int, int]] = set()
         self.failure: errors.Failure | None = None
+        self.repeated = 0
         self.written = False
 
 
@@ -55,23 +61,27 @@ class Ledger:
         self._sleep = sleep
         self._lock = allocate_lock()
         self._writing = allocate_lock()
-        self._gathered: list[_Page] = []
+        self._gathered: list[Page] = []
 
     def enter(self, results: "list[Result]", notices: "list[Notice]") -> set[tuple[int, int]]:
         """Commit results with the reports on them; return those accepted, as (message, number). Raises Unrecorded."""
-        page = _Page(results, notices)
-        with self._lock:
-            self._gathered.append(page)
-        with self._writing:
-            if not page.written:
-                with self._lock:
-                    pages, self._gathered = self._gathered, []
-                self._write(pages)
+        page = Page(results, notices)
+        self.enter_all([page])
         if page.failure is not None:
             raise Unrecorded(page.failure)
         return page.accepted
 
-    def _write(self, pages: list[_Page]) -> None:
+    def enter_all(self, pages: list[Page]) -> None:
+        """Commit what the pages hold, all at once unless one of them is in the way. Each says what came of it."""
+        with self._lock:
+            self._gathered += pages
+        with self._writing:
+            if not pages[-1].written:
+                with self._lock:
+                    gathered, self._gathered = self._gathered, []
+                self._write(gathered)
+
+    def _write(self, pages: list[Page]) -> None:
         """Write what has gathered; where that fails, one page after the other, since one may be the cause."""
         try:
             self._commit(pages)
@@ -82,14 +92,14 @@ class Ledger:
             for page in pages:
                 page.written = True
 
-    def _commit(self, pages: list[_Page]) -> None:
+    def _commit(self, pages: list[Page]) -> None:
         results = [result for page in pages for result in page.results]
         notices = [notice for page in pages for notice in page.notices]
         accepted = set(self._store.finish(self._owner, results, notices))
         for page in pages:
             page.accepted = accepted if len(pages) == 1 else accepted & {(r.message, r.number) for r in page.results}
 
-    def _insist(self, page: _Page) -> None:
+    def _insist(self, page: Page) -> None:
         """Write one page, as often as it takes; in the end only what must not be forgotten."""
         for pause in (0.0, *_PAUSES):
             self._sleep(pause)
@@ -97,11 +107,11 @@ class Ledger:
             if page.failure is None or isinstance(page.failure, errors.SoftwareError | Malformed):
                 break
         if page.failure is not None:
-            done = _Page([result for result in page.results if result.state not in (FAILED, DEFERRED)], [])
+            done = Page([result for result in page.results if result.state not in (FAILED, DEFERRED)], [])
             if done.results and self._failure_of(done) is None:
                 page.accepted, page.failure = done.accepted, None
 
-    def _failure_of(self, page: _Page) -> errors.Failure | None:
+    def _failure_of(self, page: Page) -> errors.Failure | None:
         """Try to write a page; return what is in the way."""
         try:
             self._commit([page])

@@ -9,7 +9,7 @@ the last trace of it.
 from pysendmail import errors
 from pysendmail.queue import states
 from pysendmail.queue.ledger import Unrecorded
-from pysendmail.queue.settle import settle
+from pysendmail.queue.settle import Settlement, settle
 from pysendmail.queue.values import HORIZON, Select
 from pysendmail.queue.verdict import Circumstances
 from pysendmail.smtp.outcome import from_failure
@@ -46,7 +46,7 @@ def give_up(round_: "Round", lane: "Lane", failure: errors.Failure, now: float) 
         try:
             for item in items:
                 outcomes = [(one, from_failure(one.address, failure, "connection")) for one in item.recipients]
-                settle(round_, lane, item.message, outcomes, at)
+                settle(round_, lane, [Settlement(round_, lane, item.message, outcomes, at)])
         except Unrecorded as unrecorded:
             round_.fail(unrecorded.failure)
             return

@@ -10,7 +10,7 @@ from time import monotonic, sleep
 from pysendmail import errors
 from pysendmail.delivery import interruption
 from pysendmail.queue import states
-from pysendmail.queue.ledger import Ledger
+from pysendmail.queue.ledger import Ledger, Page, Unrecorded
 from pysendmail.queue.report import RoundReport
 
 TYPE_CHECKING = False
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pysendmail.queue.dialogue import Writer
     from pysendmail.queue.report import Trouble
     from pysendmail.queue.store import Store
-    from pysendmail.queue.values import Item, Notice, Result, Select
+    from pysendmail.queue.values import Item, Select
 
 LEASE = 600.0  # seconds
 _MARGIN = 60.0  # seconds before the end of the lease from which on nothing is begun
@@ -152,25 +152,29 @@ class Round:
         except errors.Failure:
             pass  # they are given back with all the rest at the end of the round
 
-    def enter(self, results: "list[Result]", notices: "list[Notice]") -> int:
-        """Record results with the reports on them, and count them. Raises Unrecorded.
-
-        Returns how many recipients have, or may have, what the queue was not told of, because the lease was lost.
-        """
-        accepted = self._ledger.enter(results, notices)
-        repeated = 0
+    def enter(self, pages: list[Page]) -> None:
+        """Record the results of some messages with the reports on them, and count them. Raises Unrecorded."""
+        self._ledger.enter_all(pages)
         with self._lock:
-            report = self.report
-            for result in results:
-                if (result.message, result.number) not in accepted:
-                    if result.state not in (states.SENT, states.UNCERTAIN):
-                        continue
-                    repeated += 1
-                name = _COUNTED[result.state]
-                setattr(report, name, getattr(report, name) + 1)
-            report.repeated += repeated
-            report.reports += len([notice for notice in notices if notice.entered])
-        return repeated
+            for page in pages:
+                if page.failure is None:
+                    self._count(page)
+        for page in pages:
+            if page.failure is not None:
+                raise Unrecorded(page.failure)
+
+    def _count(self, page: Page) -> None:
+        report = self.report
+        for result in page.results:
+            if (result.message, result.number) not in page.accepted:
+                if result.state not in (states.SENT, states.UNCERTAIN):
+                    continue
+                page.repeated += 1
+            name = _COUNTED[result.state]
+            setattr(report, name, getattr(report, name) + 1)
+        report.repeated += page.repeated
+        if page.notices:
+            report.reports += len([notice for notice in page.notices if notice.entered])
 
     def count_message(self, octets: int) -> None:
         """Count an attempt on a message of that size."""

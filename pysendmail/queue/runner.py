@@ -1,8 +1,9 @@
 """Running the queue: one round brings to the smarthosts what waits.
 
-The messages of one account and configuration make a lane (lane.py). Each lane has couriers (courier.py), threads with a
-connection each, which take message after message (attempt.py) and have the outcome of each recorded (ledger.py) before
-they begin the next one. The main thread finds the passwords, extends the lease, shows the progress, and hears signals.
+The messages of one account and configuration make a lane (lane.py). Each lane has couriers (courier.py) with a connection
+each, in one thread or in several (team.py), which take message after message (attempt.py) and have the outcome of each
+recorded (ledger.py) before they begin the next one. The main thread finds the passwords, extends the lease, shows the
+progress, and hears signals.
 
 A signal ends the round: each courier finishes the message in hand, its outcome is recorded, and what is left goes back
 to the queue as it was.
@@ -15,7 +16,6 @@ from time import monotonic, time
 from pysendmail import errors
 from pysendmail.delivery import interruption
 from pysendmail.log import Log
-from pysendmail.queue.courier import Courier
 from pysendmail.queue.crew import Crew
 from pysendmail.queue.lane import Lane
 from pysendmail.queue.pace import Pace
@@ -23,6 +23,7 @@ from pysendmail.queue.report import RoundReport, Trouble
 from pysendmail.queue.round import LEASE, Round
 from pysendmail.queue.schedule import Schedule
 from pysendmail.queue.settings import Settings, Way
+from pysendmail.queue.team import Team
 from pysendmail.queue.values import Select
 
 TYPE_CHECKING = False
@@ -211,7 +212,7 @@ class _Crew(Crew):
 def _work(round_: Round, lane: Lane) -> None:
     """Be a courier."""
     if lane.route is not None:
-        Courier(round_, lane, lane.route).run()
+        Team(round_, lane, lane.route).run()
 
 
 def within(select: Select | None, account: str, config: str) -> Select:

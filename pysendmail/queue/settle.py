@@ -4,12 +4,14 @@ from pysendmail import errors
 from pysendmail.delivery.deliver import outcome_lines
 from pysendmail.log import printable
 from pysendmail.queue import states
+from pysendmail.queue.ledger import Page
 from pysendmail.queue.round import internal
 from pysendmail.queue.verdict import FAILED, Circumstances, bare, judge, put_off
 from pysendmail.smtp import outcome as smtp
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pysendmail.log import Log
     from pysendmail.queue.lane import Lane
     from pysendmail.queue.round import Round
     from pysendmail.queue.settings import Settings
@@ -17,41 +19,64 @@ if TYPE_CHECKING:
     from pysendmail.queue.verdict import Verdict
     from pysendmail.smtp.outcome import Outcome
 
+    Parts = list[tuple[str, list[tuple[str, bool]]]]
+
 _NAMES = {"failed": "non-delivery", "delayed": "delay", "relayed": "delivery status"}  # Postfix's words
 
 
-def settle(
-    round_: "Round",
-    lane: "Lane",
-    message: "Message",
-    outcomes: "list[tuple[Recipient, Outcome]]",
-    at: Circumstances,
-    delays: "tuple[float, float, float, float] | None" = None,
-) -> None:
-    """Settle the outcomes of claimed recipients of one message. Raises Unrecorded; then they are in the log all the same.
+class Settlement:
+    """What became of recipients of one message, judged and ready to be recorded.
 
     `delays` are as in log.delays_text.
     """
-    reports: list[Notice] = []
+
+    __slots__ = ("at", "delays", "message", "outcomes", "page", "reports", "verdicts")
+
+    def __init__(
+        self,
+        round_: "Round",
+        lane: "Lane",
+        message: "Message",
+        outcomes: "list[tuple[Recipient, Outcome]]",
+        at: Circumstances,
+        delays: "tuple[float, float, float, float] | None" = None,
+    ) -> None:
+        self.message = message
+        self.outcomes = outcomes
+        self.at = at
+        self.delays = delays or (max(0.0, at.now - message.created), 0.0, 0.0, 0.0)
+        self.reports: list[Notice] = []
+        try:
+            self.verdicts = [judge(message, recipient, outcome, lane.settings, at) for recipient, outcome in outcomes]
+            if any([verdict.report for verdict in self.verdicts]):
+                self.verdicts, self.reports = _with_reports(round_, message, self.verdicts, lane.settings, at)
+        except Exception as error:  # a bug must not have a message sent again that the server has answered
+            text = str(internal(error))
+            self.verdicts = [bare(message, recipient, outcome, at, text) for recipient, outcome in outcomes]
+        for (_, outcome), verdict in zip(outcomes, self.verdicts, strict=True):
+            result = verdict.result
+            result.code, result.tls, result.times = outcome.exit_code, at.tls, at.times
+        self.page = Page([verdict.result for verdict in self.verdicts], self.reports)
+
+
+def settle(round_: "Round", lane: "Lane", settlements: list[Settlement]) -> None:
+    """Record settlements in one commit. Raises Unrecorded; then they are in the log all the same."""
     try:
-        verdicts = [judge(message, recipient, outcome, lane.settings, at) for recipient, outcome in outcomes]
-        if any([verdict.report for verdict in verdicts]):
-            verdicts, reports = _with_reports(round_, message, verdicts, lane.settings, at)
-    except Exception as error:  # a bug must not have a message sent again that the server has answered
-        verdicts = [bare(message, recipient, outcome, at, str(internal(error))) for recipient, outcome in outcomes]
-    for (_, outcome), verdict in zip(outcomes, verdicts, strict=True):
-        result = verdict.result
-        result.code, result.tls, result.times = outcome.exit_code, at.tls, at.times
-    repeated = 0
-    try:
-        repeated = round_.enter([verdict.result for verdict in verdicts], reports)
-        if message.awaited:
+        round_.enter([each.page for each in settlements])
+        if any([each.message.awaited for each in settlements]):
             round_.tell()
     finally:
-        _write(round_, lane, message, outcomes, verdicts, reports, at, delays)
-        if repeated:
-            text = f"{message.qid}: warning: the lease was lost; {repeated} recipient(s) may get the message twice"
-            round_.write_log(lane.log(message.tag or "pysendmail"), [("qmgr", [(text, True)])], at.now)
+        parts: Parts = []
+        log: Log | None = None
+        for each in settlements:
+            its = lane.log(each.message.tag or "pysendmail")
+            if log is not None and its is not log:
+                round_.write_log(log, parts, each.at.now)
+                parts = []
+            log = its
+            parts += _parts(each)
+        if log is not None:
+            round_.write_log(log, parts, settlements[-1].at.now)
 
 
 def _with_reports(
@@ -66,30 +91,24 @@ def _with_reports(
         return [put_off(verdict, settings, at, str(failure)) for verdict in verdicts], []
 
 
-def _write(
-    round_: "Round",
-    lane: "Lane",
-    message: "Message",
-    outcomes: "list[tuple[Recipient, Outcome]]",
-    verdicts: "list[Verdict]",
-    reports: "list[Notice]",
-    at: Circumstances,
-    delays: "tuple[float, float, float, float] | None",
-) -> None:
-    """Write what became of the recipients, and what follows from it."""
-    qid = message.qid
-    times = delays or (max(0.0, at.now - message.created), 0.0, 0.0, 0.0)
-    parts = [("smtp", outcome_lines(qid, [outcome for _, outcome in outcomes], at.relay or "none", times))]
-    for notice in reports:
+def _parts(each: Settlement) -> "Parts":
+    """Return the lines of the log: what became of the recipients, and what follows from it."""
+    message, qid = each.message, each.message.qid
+    answers = outcome_lines(qid, [outcome for _, outcome in each.outcomes], each.at.relay or "none", each.delays)
+    parts = [("smtp", answers)]
+    for notice in each.reports:
         if not notice.entered:
             continue
-        kind = next(verdict.report for verdict in verdicts if (message.id, verdict.recipient.number) == notice.about[0])
+        first = notice.about[0]
+        kind = next(verdict.report for verdict in each.verdicts if (message.id, verdict.recipient.number) == first)
         whom = "sender" if message.sender else "postmaster"
-        line = f"{qid}: {whom} {_NAMES[kind]} notification: {notice.entry.qid}"
-        parts.append(("bounce", [(line, False)]))
-    if lines := _lines(message, outcomes, verdicts):
+        parts.append(("bounce", [(f"{qid}: {whom} {_NAMES[kind]} notification: {notice.entry.qid}", False)]))
+    if lines := _lines(message, each.outcomes, each.verdicts):
         parts.append(("qmgr", lines))
-    round_.write_log(lane.log(message.tag or "pysendmail"), parts, at.now)
+    if each.page.repeated:
+        text = f"{qid}: warning: the lease was lost; {each.page.repeated} recipient(s) may get the message twice"
+        parts.append(("qmgr", [(text, True)]))
+    return parts
 
 
 def _lines(

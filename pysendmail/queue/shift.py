@@ -5,11 +5,11 @@ old one may still be at a message; what they hold stays theirs until they have e
 """
 
 from pysendmail import errors
-from pysendmail.queue.courier import Courier
 from pysendmail.queue.crew import Crew
 from pysendmail.queue.lane import SLOW, Lane
 from pysendmail.queue.round import internal
 from pysendmail.queue.runner import within
+from pysendmail.queue.team import Team
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class Shift:
             if lane.route is None and not self._prepare(lane):
                 return
             if lane.route is not None:
-                Courier(self.round, lane, lane.route, self._pool).run()
+                Team(self.round, lane, lane.route, self._pool).run()
         finally:
             if lane.refused:
                 self._directory.forget(*lane.key)

@@ -313,7 +313,10 @@ def test_progress_is_told_and_the_last_figures_in_any_case() -> None:
 # Several connections
 
 
-def test_further_connections_are_made_when_much_waits_and_never_more_than_permitted() -> None:
+def test_further_connections_are_made_when_much_waits_and_never_more_than_permitted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("pysendmail.queue.team._QUICK", 0.0)  # each gets a thread, as with a slow smarthost
     waiting = threading.Barrier(3, timeout=10)
     open_at_once: list[int] = []
 

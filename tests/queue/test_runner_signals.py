@@ -81,7 +81,8 @@ def test_a_message_in_hand_that_takes_too_long_is_broken_off(monkeypatch: pytest
     assert desk.one(qid).state == "deferred" and "ended by signal 15" in desk.one(qid).reply
 
 
-def test_every_courier_finishes_what_he_has_in_hand() -> None:
+def test_every_courier_finishes_what_he_has_in_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pysendmail.queue.team._QUICK", 0.0)  # each has a thread of his own
     met = threading.Barrier(2, timeout=LIMIT)
 
     def answer(connection: Connection, line: bytes) -> bytes | None:
