@@ -7,6 +7,18 @@ sending is told by an error, and finds it.
 
 from pysendmail import errors, options, wire
 from pysendmail.command.intake import Intake
+from pysendmail.daemon.connection import (
+    ANSWERED,
+    ASKING,
+    LARGEST,
+    LOOK,
+    ROOM,
+    SENDING,
+    SERVED,
+    SMALL,
+    WAITING,
+    Connection,
+)
 from pysendmail.daemon.loop import GONE, READ, WRITE
 from pysendmail.log import printable
 
@@ -14,51 +26,31 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import _socket
 
-    from pysendmail.daemon.committer import Job
     from pysendmail.daemon.hall import Hall
     from pysendmail.options import Options
 
 _READ = 1 << 18
-LARGEST = 2 << 30  # octets of one message
-LOOK = 16 << 20  # octets after which it is looked whether the disk has room for more
-ROOM = 16 << 20  # octets that must stay free on it
-SMALL = 128 << 10  # octets of a request that count for nothing
 _LINE = 4096
 _PIECE = 1 << 16
 _SILENCE = 3600.0  # seconds without a word in which a message may stop half-way
 
-ASKING, SENDING, WAITING, SERVED, ANSWERED = range(5)
-"""What a caller does: says what he wants; sends a message; waits for our answer; is answered by a thread; has it all."""
 
+class Client(Connection):
+    """A caller."""
 
-class Client:
-    """A caller. `last` is when something last came from him or went to him, `spoken` when we last gave a sign."""
+    __slots__ = ("_decoder", "_intake", "columns", "enclosed", "largest", "name", "options", "state", "words")
 
-    __slots__ = (
-        "_decoder", "_hall", "_intake", "_out", "_watched", "columns", "enclosed", "fd", "gid", "job", "largest", "last",
-        "line", "name", "options", "spoken", "state", "uid", "words",
-    )  # fmt: skip
-
-    def __init__(self, hall: "Hall", line: "_socket.socket", uid: int, gid: int) -> None:
-        self._hall = hall
+    def __init__(self, hall: "Hall", line: "_socket.socket", uid: int) -> None:
+        super().__init__(hall, line, uid)
         self._decoder = wire.Decoder()
         self._intake: Intake | None = None
-        self._out = b""
-        self._watched = READ
-        self.line = line
-        self.fd = line.fileno()
-        self.uid = uid
-        self.gid = gid
         self.state = ASKING
-        self.last = self.spoken = hall.loop.now
         self.name = b""
         self.words: list[bytes] = []
         self.columns = 80
         self.options: Options | None = None
-        self.job: Job | None = None
         self.enclosed: Intake | None = None  # what came with a request that is no message
         self.largest = LARGEST
-        hall.loop.watch(self.fd, self.ready)
 
     @property
     def held(self) -> int:
@@ -85,19 +77,15 @@ class Client:
         return self.name.decode() if self.name in (b"mailq", b"newaliases", b"pysendmail") else "sendmail"
 
     def ready(self, events: int) -> None:
-        """Do what the events of the connection ask for."""
         if events & WRITE:
             self._flush()
         if self.fd >= 0 and events & (READ | GONE):
             self._read()
 
     def _read(self) -> None:
-        try:
-            data = self.line.recv(_READ)
-        except BlockingIOError:
+        data = self._hear(_READ)
+        if data is None:
             return
-        except OSError:
-            data = b""
         if not data:
             self.close()
             return
@@ -116,10 +104,8 @@ class Client:
             self.close()
         except errors.Failure as failure:
             self.refuse(failure)
-        except Exception as error:  # a bug that this caller brings to light must not concern the others
-            from pysendmail.queue.round import internal
-
-            self.refuse(internal(error))
+        except Exception as error:
+            self._confess(error)
 
     def _take(self, kind: int, content: bytes) -> None:
         """Take one frame. Raises Broken, or the Failure that is the answer."""
@@ -232,7 +218,6 @@ class Client:
         self._send(b"".join([*parts, wire.frame(wire.EXIT, bytes([code]))]))
 
     def refuse(self, failure: errors.Failure) -> None:
-        """Answer with a failure."""
         if self.state == ANSWERED or self.fd < 0:
             return
         if self.name != b"pysendmail" and (self.options is None or self.options.mode == "deliver"):
@@ -257,32 +242,14 @@ class Client:
         self._flush()
 
     def _flush(self) -> None:
-        try:
-            while self._out:
-                self._out = self._out[self.line.send(self._out) :]
-                self.last = self._hall.loop.now
-        except BlockingIOError:
-            pass
-        except OSError:
-            self.close()
+        if not self._push():
             return
         if self.state == ANSWERED and not self._out:
             self.close()
             return
-        wanted = READ | WRITE if self._out else READ
-        if wanted != self._watched:
-            self._watched = wanted
-            self._hall.loop.change(self.fd, wanted)
+        self._wait_for(READ | WRITE if self._out else READ)
 
     def close(self) -> None:
-        """End the connection; what was not committed of it is forgotten."""
-        if self.fd < 0:
-            return
-        if self.state != SERVED:
-            self._hall.loop.forget(self.fd)
-        self.fd = -1
-        if self.job is not None:
-            self.job.dropped = True
         self._intake = None
-        self.line.close()
-        self._hall.left(self)
+        if self._drop():
+            self._hall.left(self)

@@ -18,8 +18,9 @@ from pysendmail.command.queueing import Submitted, settings_of
 from pysendmail.config import accounts
 from pysendmail.daemon.aliasing import Aliasing
 from pysendmail.daemon.channel import Channel
-from pysendmail.daemon.client import ANSWERED, ASKING, SENDING, SERVED, WAITING, Client
+from pysendmail.daemon.client import Client
 from pysendmail.daemon.committer import Committer, Job
+from pysendmail.daemon.connection import ANSWERED, ASKING, SENDING, SERVED, WAITING
 from pysendmail.daemon.followers import Followers
 from pysendmail.daemon.loop import Loop
 from pysendmail.daemon.places import Places
@@ -126,11 +127,11 @@ class Hall:
     def _admit(self, line: _socket.socket, smtp: bool) -> None:
         """Let a caller in, if there is room for him."""
         self.active = self.loop.now
-        uid = gid = NO_UID
+        uid = NO_UID
         try:
             if not smtp:
                 peer = line.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, 12)
-                uid, gid = (int.from_bytes(peer[at : at + 4], sys.byteorder) for at in (4, 8))
+                uid = int.from_bytes(peer[4:8], sys.byteorder)
             elif line.family != _socket.AF_UNIX:
                 line.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
         except OSError:
@@ -149,7 +150,7 @@ class Hall:
 
             self.clients.add(Peer(self, line, uid))
         else:
-            self.clients.add(Client(self, line, uid, gid))
+            self.clients.add(Client(self, line, uid))
 
     def converse(self, client: Client, options: "Options") -> None:
         """Put one who speaks SMTP in a caller's place."""

@@ -12,7 +12,7 @@ from pysendmail.command import smtp_answer
 from pysendmail.command.identity import NO_UID
 from pysendmail.command.smtp_session import SmtpSession
 from pysendmail.command.smtp_stdio import host_name
-from pysendmail.daemon.client import ANSWERED, ASKING, LARGEST, LOOK, ROOM, SENDING, SMALL, WAITING
+from pysendmail.daemon.connection import ANSWERED, ASKING, LARGEST, LOOK, ROOM, SENDING, SMALL, WAITING, Connection
 from pysendmail.daemon.loop import GONE, READ, WRITE
 from pysendmail.log import printable
 from pysendmail.options import Options
@@ -21,7 +21,6 @@ from pysendmail.smtp.server import Limits, Server
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pysendmail.daemon.committer import Job
     from pysendmail.daemon.hall import Hall
     from pysendmail.smtp.receiver import Envelope, Rcpt
 
@@ -34,18 +33,15 @@ _WHOLE = 3600.0  # seconds for a message to be whole
 _FAREWELL = 5.0  # seconds for a client to go after our last word
 
 
-class Peer:
-    """One of them; `strict` is as in smtp/dots.py. `last` is when something of him was done, or something went to him."""
+class Peer(Connection):
+    """One of them; `strict` is as in smtp/dots.py."""
 
-    __slots__ = (
-        "_began", "_closing", "_hall", "_out", "_qid", "_server", "_session", "_watched", "fd", "gid", "job", "last", "line",
-        "options", "program", "spoken", "uid",
-    )  # fmt: skip
+    __slots__ = ("_began", "_closing", "_qid", "_server", "_session", "options", "program")
 
     def __init__(
         self, hall: "Hall", line: _socket.socket, uid: int, options: Options | None = None, strict: bool = True
     ) -> None:
-        self._hall = hall
+        super().__init__(hall, line, uid)
         self._session = _Gathering(hall, uid)
         try:
             largest = min(LARGEST, hall.largest_of(uid))
@@ -53,19 +49,11 @@ class Peer:
             largest = LARGEST  # MAIL will say that nothing may be sent
         limits = Limits(largest, _RECIPIENTS[strict])
         self._server = Server(self._session, host_name(), strict=strict, limits=limits)
-        self._out = b""
-        self._watched = READ
         self._began: float | None = None  # when the message that is coming in began
         self._closing = False
         self._qid = ""
-        self.line = line
-        self.fd = line.fileno()
-        self.uid = self.gid = uid
         self.program = "sendmail"
         self.options = options or Options()
-        self.job: Job | None = None
-        self.last = self.spoken = hall.loop.now
-        hall.loop.watch(self.fd, self.ready)
         hall.loop.post(self._resume)  # when the hall knows us
 
     # What the hall asks
@@ -124,21 +112,13 @@ class Peer:
         self.spoken = self._hall.loop.now
 
     def close(self) -> None:
-        """End the connection; what was not committed of it is forgotten."""
-        if self.fd < 0:
-            return
-        self._hall.loop.forget(self.fd)
-        self.fd = -1
-        self._server.lost()
-        if self.job is not None:
-            self.job.dropped = True
-        self.line.close()
-        self._hall.left(self)
+        if self._drop():
+            self._server.lost()
+            self._hall.left(self)
 
     # Octets
 
     def ready(self, events: int) -> None:
-        """Do what the events of the connection ask for."""
         try:
             if events & READ:
                 self._read()
@@ -146,18 +126,13 @@ class Peer:
                 self.close()
             if self.fd >= 0:
                 self._go_on()
-        except Exception as error:  # a bug that this client brings to light must not concern the others
-            from pysendmail.queue.round import internal
-
-            self.refuse(internal(error))
+        except Exception as error:
+            self._confess(error)
 
     def _read(self) -> None:
-        try:
-            data = self.line.recv(_READ)
-        except BlockingIOError:
+        data = self._hear(_READ)
+        if data is None:
             return
-        except OSError:
-            data = b""
         if not data:
             # He may still be listening, as a command is whose input has ended.
             if self.state == SENDING:
@@ -197,25 +172,17 @@ class Peer:
             except OSError:
                 self.close()
                 return
-        wanted = (WRITE if unsaid else 0) | (READ if self._closing or self._server.wants_input else 0)
-        if wanted != self._watched:
-            self._watched = wanted
-            self._hall.loop.change(self.fd, wanted)
+        self._wait_for((WRITE if unsaid else 0) | (READ if self._closing or self._server.wants_input else 0))
 
     def _flush(self) -> bool:
         """Send what the client takes; False says that he is gone."""
-        try:
-            for _ in range(_TURNS):
-                self._out = self._out or self._server.output()
-                if not self._out:
-                    break
-                self._out = self._out[self.line.send(self._out) :]
-                self.last = self._hall.loop.now
-        except BlockingIOError:
-            pass
-        except OSError:
-            self.close()
-        return self.fd >= 0
+        for _ in range(_TURNS):
+            self._out = self._out or self._server.output()
+            if not self._push():
+                return False
+            if self._out:
+                break
+        return True
 
     # Messages
 
@@ -226,10 +193,8 @@ class Peer:
             self._qid = self._hall.submit(self, message, envelope)
         except errors.Failure as failure:
             self.refuse(failure)
-        except Exception as error:  # as in `ready`
-            from pysendmail.queue.round import internal
-
-            self.refuse(internal(error))
+        except Exception as error:
+            self._confess(error)
 
     def _conclude(self, answer: Answer) -> None:
         self.job = None
