@@ -10,6 +10,7 @@ from tests.imports import Import, imports, modules, package_imports
 FLOORS = {
     "pysendmail.errors": 0,
     "pysendmail.options": 1,
+    "pysendmail.folders": 1,
     "pysendmail.log": 1,
     "pysendmail.system_log": 1,
     "pysendmail.wire": 1,

@@ -243,7 +243,7 @@ def test_putting_a_message_into_the_queue_loads_exactly_the_listed_modules(tmp_p
     assert code == "0"
     assert foreign_modules(loaded) - CHEAP == {"_functools", "_sqlite3"}
     assert own_modules(loaded) == QUEUED
-    assert own_modules(making) == sorted([*QUEUED, "pysendmail.queue.room"])
+    assert own_modules(making) == sorted([*QUEUED, "pysendmail.folders", "pysendmail.queue.room"])
     store = SqliteStore(str(path))
     try:
         addresses = [[one.address for one in item.recipients] for item in store.listing(Select())]

@@ -10,8 +10,7 @@ import errno
 import os
 import stat
 
-from pysendmail import errors
-from pysendmail.daemon.privileges import make_folder
+from pysendmail import errors, folders
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 FRAMES, SMTP = "frames", "smtp"
 _BACKLOG = 1024  # the system's limit (somaxconn) may be lower
 _FIRST_PASSED = 3
-_LOCK_TRIES = 500
+_LOCKED = 5.0  # seconds that another daemon may take to start
 
 
 class Listener:
@@ -116,10 +115,11 @@ def bind_name(path: str, mode: int) -> Listener:
     """Listen for frames on a UNIX socket. Raises TempFail if a daemon serves there, else what is wrong with the place."""
     folder = os.path.dirname(path)
     try:
-        make_folder(folder, 0o755 if mode & 0o007 else 0o700)
+        folders.make(folder, 0o755 if mode & 0o007 else 0o700, 0o755)
         lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
         try:
-            _lock(lock, path)
+            if not folders.lock(lock, _LOCKED):
+                raise errors.TempFail("another daemon has been starting here for too long", path)
             _remove_stale(path)
             return Listener(FRAMES, path, _bound(_socket.AF_UNIX, path, ~mode & 0o777))
         finally:
@@ -167,19 +167,6 @@ def _bound(family: int, address: "Address", umask: int) -> int:
     except BaseException:
         sock.close()
         raise
-
-
-def _lock(fd: int, path: str) -> None:
-    import fcntl
-    import time
-
-    for _ in range(_LOCK_TRIES):
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError:
-            time.sleep(0.01)
-    raise errors.TempFail("another daemon has been starting here for too long", path)
 
 
 def _remove_stale(path: str) -> None:

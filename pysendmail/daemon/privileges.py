@@ -8,7 +8,7 @@ or can be traced by others of its user.
 import os
 import pwd
 
-from pysendmail import errors
+from pysendmail import errors, folders
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -146,8 +146,7 @@ def prepare_queue(path: str, user: Identity) -> None:
     folder = os.path.dirname(path)
     try:
         if not os.path.lexists(folder):
-            make_folder(os.path.dirname(folder), 0o755)
-            make_folder(folder, 0o700)
+            folders.make(folder, 0o700, 0o755)
         owner = os.stat(folder + "/").st_uid
         if os.geteuid() == 0 and owner == 0 != user.uid:
             if not os.listdir(folder):  # it is new; or a package has made it, which does not know the user's number
@@ -158,15 +157,3 @@ def prepare_queue(path: str, user: Identity) -> None:
     if owner != user.uid:
         text = f"the queue's folder belongs to uid {owner}, and the daemon runs as {user.name} (uid {user.uid}): run chown"
         raise errors.ConfigError(text, folder)
-
-
-def make_folder(folder: str, mode: int) -> None:
-    """Make a folder where it is missing, whatever the umask, and those above it, which others may look into."""
-    if os.path.lexists(folder):
-        return
-    make_folder(os.path.dirname(folder), 0o755)
-    try:
-        os.mkdir(folder, mode)
-    except FileExistsError:
-        return  # another daemon starts as well
-    os.chmod(folder, mode)

@@ -18,7 +18,7 @@ _NETWORK = frozenset(
 )
 _LOCAL_FUSE = ("fuse.fuse-overlayfs", "fuse.ntfs-3g", "fuse.bindfs", "fuse.mergerfs", "fuse.lxcfs")
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
-_LOCK_TRIES = 1000
+_LOCKED = 10.0  # seconds that somebody else may take to make a queue
 _COMPANIONS = ("-wal", "-shm", "-journal")
 
 
@@ -42,7 +42,9 @@ def find(path: str, create: bool) -> os.stat_result:
         except FileNotFoundError:
             if not create:
                 raise Missing("there is no queue", path) from None
-            _make_folder(folder)
+            from pysendmail import folders
+
+            folders.make(folder, 0o700, 0o700)
             _check_folder(folder)
             found = _create(path, folder)
         else:
@@ -124,9 +126,12 @@ def file_system(folder: str, device: int, table: str = "/proc/self/mountinfo") -
 
 def _create(path: str, folder: str) -> os.stat_result:
     """Make a new queue file. It gets its name when it is complete and on disk, so that nobody ever sees less of it."""
+    from pysendmail import folders
+
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        _lock(fd, folder)
+        if not folders.lock(fd, _LOCKED):
+            raise errors.TempFail("another process has kept the folder locked for too long", folder)
         if not os.path.lexists(path):
             if os.path.lexists(path + "-wal"):
                 raise errors.TempFail("the queue is gone but its log is here: put it back, or move this away", path + "-wal")
@@ -135,24 +140,10 @@ def _create(path: str, folder: str) -> os.stat_result:
                 os.unlink(draft)  # its maker died
             _write_new(draft, os.fstat(fd))
             os.rename(draft, path)
-        sync(fd)
+        folders.sync(fd)
         return os.lstat(path)
     finally:
         os.close(fd)
-
-
-def _lock(fd: int, folder: str) -> None:
-    """Let one process at a time make a queue in this folder."""
-    import fcntl
-    import time
-
-    for _ in range(_LOCK_TRIES):
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError:
-            time.sleep(0.01)
-    raise errors.TempFail("another process has kept the folder locked for too long", folder)
 
 
 def _write_new(draft: str, owner: os.stat_result) -> None:
@@ -176,35 +167,6 @@ def give(fd: int, uid: int, gid: int) -> None:
     os.fchmod(fd, 0o600)  # the caller's umask has no say
     if os.geteuid() == 0 and uid:
         os.fchown(fd, uid, gid)
-
-
-def _make_folder(folder: str) -> None:
-    """Make the folder, and what is missing above it, for us alone."""
-    if os.path.lexists(folder):
-        return
-    parent = os.path.dirname(folder)
-    _make_folder(parent)
-    try:
-        os.mkdir(folder, 0o700)
-    except FileExistsError:
-        return
-    os.chmod(folder, 0o700)  # the caller's umask has no say
-    fd = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        sync(fd)
-    finally:
-        os.close(fd)
-
-
-def sync(folder: int) -> None:
-    """Bring the names in an open folder to disk."""
-    import errno
-
-    try:
-        os.fsync(folder)
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # the file system has no such thing
-            raise
 
 
 def peek(path: str) -> schema.Header:

@@ -3,6 +3,7 @@
 import os
 
 from pysendmail import errors
+from pysendmail.command.configure.draft import Draft
 from pysendmail.command.console import say, write
 from pysendmail.command.identity import Caller, forbid_core_dumps
 from pysendmail.config.accounts import SYSTEM_FILE, Account
@@ -128,33 +129,8 @@ def _order(one: "Remark") -> tuple[str, int]:
 
 def _put(path: str, data: bytes, *, secret: bool, force: bool) -> None:
     """Write the file, whole or not at all. Raises ConfigError if one is there, SystemFailure if it cannot be written."""
-    folder = os.path.dirname(path)
-    draft = f"{folder}/.pysendmail.conf.{os.getpid()}"
-    try:
-        if not os.path.isdir(folder):
-            os.makedirs(folder, mode=0o700)
-            if path.endswith(SYSTEM_FILE):
-                os.chmod(folder, 0o755)
-        fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise errors.SystemFailure(f"cannot be written: {error.strerror}", shown(path)) from None
-    try:
+    with Draft(path, data, 0o600 if secret else 0o644) as draft:
         try:
-            left = memoryview(data)
-            while left:
-                left = left[os.write(fd, left) :]
-            os.fchmod(fd, 0o600 if secret else 0o644)  # the umask has no say
-            os.fsync(fd)
-        finally:
-            os.close(fd)
-        if force:
-            os.rename(draft, path)
-        else:
-            os.link(draft, path)
-    except FileExistsError:
-        raise errors.ConfigError("is there already; --force replaces it", shown(path)) from None
-    except OSError as error:
-        raise errors.SystemFailure(f"cannot be written: {error.strerror}", shown(path)) from None
-    finally:
-        if not force or os.path.lexists(draft):
-            os.unlink(draft)
+            draft.commit(replace=force)
+        except FileExistsError:
+            raise errors.ConfigError("is there already; --force replaces it", shown(path)) from None

@@ -40,10 +40,16 @@ class Draft:
         if not self._done:
             self._take_back()
 
-    def commit(self) -> None:
-        """Put it in its place. Raises SystemFailure, and then all is as it was."""
+    def commit(self, replace: bool = True) -> None:
+        """Put it in its place. Raises SystemFailure, FileExistsError if none may be replaced; then all is as it was."""
         try:
-            os.rename(self._draft, self.path)
+            if replace:
+                os.rename(self._draft, self.path)
+            else:
+                os.link(self._draft, self.path)
+                os.unlink(self._draft)
+        except FileExistsError:
+            raise
         except OSError as error:
             raise _failure(self.path, error) from None
         self._done = True
@@ -57,7 +63,7 @@ class Draft:
         for each in reversed(missing):
             os.mkdir(each, 0o700)
             self._made.append(each)
-            if each == os.path.dirname(SYSTEM_FILE) or each.startswith("/etc/systemd/"):
+            if each.endswith(os.path.dirname(SYSTEM_FILE)) or each.startswith("/etc/systemd/"):
                 os.chmod(each, 0o755)  # what is in it says for itself who may read it
 
     def _take_back(self) -> None:
