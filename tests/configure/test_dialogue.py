@@ -223,6 +223,14 @@ def test_a_server_on_this_machine_with_a_certificate_of_its_own_is_asked_about_a
     assert b"\ntls_fingerprint " in person.path.read_bytes()
 
 
+def test_a_password_from_standard_input_is_not_shown_where_that_is_a_terminal(person: Person, server: Obedient) -> None:
+    words = ["--yes", "--password-file", "-", "--host", "localhost", "--port", str(server.port), "--tls", "starttls", ME]
+    person.begins(*words).is_asked("Password (not shown): ")
+    assert not person.terminal.echo
+    person.says(SECRET + b"\n").ends(0)
+    assert SECRET in person.path.read_bytes() and person.terminal.echo
+
+
 def test_with_json_the_questions_stay_on_the_terminal(person: Person, server: Obedient) -> None:
     person.begins(ME, "--json", offers=offer(server)).is_asked("(not shown): ").says(SECRET + b"\n")
     person.is_asked("host localhost").is_asked("Write it?").says("y\n")

@@ -47,6 +47,12 @@ def require(kind: str, system: bool) -> None:
 
 def read(name: str) -> bytes:
     """Return the first line of a file, of standard input if it is called -. Raises UsageError, NoInput."""
+    if name == "-" and os.isatty(0):
+        from pysendmail.config import prompt
+
+        typed = prompt.ask("Password (not shown): ")  # a terminal would show it
+        if typed:
+            return typed
     try:
         fd = 0 if name == "-" else os.open(name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY)
         try:
