@@ -408,7 +408,7 @@ TABLE: "dict[bytes, Row]" = {
     b"-N": (REQUIRED, _set_notify, "when", "ask for reports: never or success,failure,delay"),
     b"-R": (REQUIRED, _set_return, "what", "what a report returns: full or hdrs"),
     b"-V": (REQUIRED, _set_envid, "id", "envelope id that a report returns"),
-    b"-b": (REQUIRED, _set_mode, "mode", "m deliver, p queue list, i aliases, v verify, s d D l"),
+    b"-b": (REQUIRED, _set_mode, "mode", "m deliver, p list, i aliases, v verify, s SMTP, d daemon"),
     b"-I": (NONE, _set_aliases, "", "the same as -bi"),
     b"-q": (ATTACHED, _set_queue, "what", "run the queue once, or at an interval (-q30m)"),
     b"-e": (REQUIRED, _set_errors, "how", "report errors: m mail, p print, q be quiet, w, e"),
