@@ -4,6 +4,7 @@ import json
 import pathlib
 import re
 import subprocess
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -322,3 +323,67 @@ def test_owner_and_account_part_a_message_together() -> None:
         ("a", CAROL, [b"ann@example.net"]),
         ("default", CAROL, [b"x@y.example"]),
     ]
+
+
+# Trouble
+
+
+def test_a_signal_during_the_second_part_tells_who_has_the_message(two: Two) -> None:
+    gate = two.outer.gates["RCPT"] = threading.Event()
+    command = [two.command, "-C", str(two.conf), BOSS, BOB]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, env=two.environ) as process:
+        assert process.stdin is not None
+        process.stdin.write(TEXT)
+        process.stdin.close()
+        process.stdin = None
+        until(lambda: any(line.startswith("RCPT") for line in two.outer.commands))
+        process.terminate()
+        _, err = process.communicate(timeout=LIMIT)
+        gate.set()
+    assert process.returncode == 75 and len(two.inner.deliveries) == 1
+    assert err.decode().splitlines()[-1] == f"sendmail: the message was accepted for {BOSS}"
+
+
+def test_a_queue_that_cannot_be_used_takes_neither_part(two: Two, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "q").write_text("no folder")
+    two.configure(f"queue {two.queue}\n")
+    code, _, err = two.run("-odq", BOSS, BOB)
+    assert code in (75, 78) and err.count("\n") == 1
+    assert two.arrived() == {"inner": [], "outer": []}
+
+
+def test_a_recipient_that_is_none_is_told_beside_both_parts_where_it_is_skipped(two: Two) -> None:
+    two.configure("bad_recipients skip")
+    code, _, err = two.run(BOSS, "no address@", BOB)
+    assert code == 65 and "no mail address" in err and f"the message was accepted for {BOSS}, {BOB}" in err
+    assert two.arrived() == {"inner": [[BOSS]], "outer": [[BOB]]}
+
+
+def test_thousands_of_recipients_in_two_parts_each_arrive_once(two: Two) -> None:
+    two.configure("max_recipients 700")
+    everybody = [f"u{number}@{('corp.example', 'x.corp.example', 'example.net')[number % 3]}" for number in range(3000)]
+    assert two.run(*everybody, everybody[5], everybody[6].upper().replace("U", "u")) == (0, "", "")
+    found = two.arrived()
+    assert sorted(one for copy in found["inner"] for one in copy) == sorted(one for one in everybody if "corp" in one)
+    assert sorted(one for copy in found["outer"] for one in copy) == sorted(one for one in everybody if "corp" not in one)
+
+
+def test_a_large_message_reaches_both_servers_whole(two: Two) -> None:
+    text = TEXT + b"".join([b"line %d of a large text\n" % number for number in range(200_000)])
+    assert two.run(BOSS, BOB, text=text) == (0, "", "")
+    first, second = two.inner.deliveries[0], two.outer.deliveries[0]
+    assert first.data == second.data and first.body.endswith(b"line 199999 of a large text\r\n")
+
+
+def test_a_domain_in_other_letters_finds_its_account(two: Two) -> None:
+    two.configure(inner="recipient_domains bücher.example")
+    assert two.run("a@BÜCHER.example", "b@xn--bcher-kva.example", BOB) == (0, "", "")
+    assert two.arrived() == {"inner": [["a@xn--bcher-kva.example", "b@xn--bcher-kva.example"]], "outer": [[BOB]]}
+
+
+def test_without_a_default_account_the_mend_is_told(two: Two) -> None:
+    two.conf.write_text(two.conf.read_text().replace("account default", "account other"))
+    code, _, err = two.run(BOSS)
+    assert code == 78 and 'it has no default account; write "account default : NAME"' in err
+    assert two.arrived() == {"inner": [], "outer": []}
