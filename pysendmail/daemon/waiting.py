@@ -121,12 +121,9 @@ class Waiting:
             options = client.options
             if code and options is not None and options.mail_back and self._can_be_mailed(qids):
                 code = 0
-            # What has changed meanwhile is looked at again; but who was told of a part has to be told of it.
             if not awaited.settle(store, qid, self._settings, time(), told=bool(code)):
-                return
-            for other in qids[1:]:
-                if not awaited.settle(store, other, self._settings, time(), told=bool(code)):
-                    awaited.settle(store, other, self._settings, time())
+                return  # it has changed meanwhile
+            self._settle_rest(qids[1:], bool(code))
             if found.failed and not code:
                 self._hall.notify()  # of the report on them
         except errors.Failure as failure:
@@ -135,6 +132,16 @@ class Waiting:
         self._forget(qid)
         shown = self._journeys(qids, found) if options is not None and options.verbose else ""
         client.answer(code, shown + (self._text(client, found) if code else ""))
+
+    def _settle_rest(self, qids: list[str], told: bool) -> None:
+        """Settle the other parts of a message whose first one is settled, so that its caller is told in any case."""
+        for qid in qids:
+            try:
+                if not awaited.settle(self._hall.store, qid, self._settings, time(), told=told):
+                    awaited.settle(self._hall.store, qid, self._settings, time())
+            except errors.Failure as failure:
+                # The deliver process settles it later, and who was refused is told by mail as well.
+                self._hall.note(f"{qid}: that its caller has the answer cannot be noted now: {failure}")
 
     def _found(self, qids: list[str]) -> "awaited.Answer | None":
         """Return the answer to a message with all its parts, None if there is none yet."""
