@@ -96,9 +96,9 @@ def parts(
             now=now, qid=whole.qid if not made else _next_id(whole.qid, now), envelope=part, received=received,
             chosen=(part.account, part.reason), aliases=find,
         )  # fmt: skip
+        one.base = whole.account
         if len(found) > 1:
             one.reason = f"{part.reason}, part {number + 1} of {len(found)}"
-            one.base = whole.account
         if not made:
             one.bad, one.notes = whole.bad, _notes(whole, part.account)
         elif part.account is whole.account:

@@ -87,6 +87,19 @@ def test_who_all_go_one_way_get_one_message(two: Two, to: str, name: str) -> Non
     assert two.arrived() == {"inner": [], "outer": [], name: [[to]]}
 
 
+def test_the_queue_is_that_of_the_default_account_however_many_parts_there_are(two: Two) -> None:
+    two.configure(inner=f"queue {two.queue}\ndelivery queue")
+    for recipients in ([BOSS], [BOSS, BOB]):
+        assert two.run(*recipients) == (0, "", "")
+    assert two.arrived() == {"inner": [[BOSS], [BOSS]], "outer": [[BOB]]} and not two.queue.exists()
+    two.configure(outer=f"queue {two.queue}\ndelivery queue")
+    for recipients in ([BOSS], [BOSS, BOB]):
+        assert two.run(*recipients) == (0, "", "")
+    assert sorted(two.waiting()) == [(BOB, "queued"), (BOSS, "queued"), (BOSS, "queued")]
+    assert two.run("-q") == (0, "", "")
+    assert two.arrived() == {"inner": [[BOSS]] * 4, "outer": [[BOB]] * 2}
+
+
 @pytest.mark.parametrize(
     ("arguments", "more"),
     [(("-adefault",), ""), (("-fann@example.org",), "from *@example.org"), ((), "from ann@example.org")],
