@@ -21,7 +21,7 @@ _SLOWEST = 8192  # octets a second; what a slower connection has not done by the
 _PER_RECIPIENT = 1  # seconds, where each command waits for its answer
 ROUNDS = 4  # times of `timeout` that connecting, greeting, TLS and AUTH may take together
 _FEWEST = 100  # recipients that every server takes in one transaction (RFC 5321 section 4.5.3.1.8)
-_AT_ONCE = (8192, 10)  # octets and recipients that the system surely takes for an idle connection without a wait
+_AT_ONCE = (16384, 10)  # octets and recipients that the system surely takes for an idle connection without a wait
 # Postfix knows four words for what became of a recipient; for an uncertain one the text says the rest.
 _WORDS = {SENT: "sent", DEFERRED: "deferred", FAILED: "bounced", UNCERTAIN: "deferred"}
 

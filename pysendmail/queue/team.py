@@ -160,7 +160,7 @@ class Team:
         over = [courier for courier in heard if courier.is_over]
         others += [courier for courier in heard if courier not in over]
         late = monotonic() - _PATIENCE
-        others += [courier for courier, since in self._waiting.items() if since < late]
+        others += [courier for courier, since in self._waiting.items() if since <= late]
         for courier in (*over, *others):
             self._waiting.pop(courier, None)
         try:
