@@ -84,6 +84,10 @@ class Lane:
         self._most = 1 << 30
         self._strikes = 0
         self._parted: deque[Courier] = deque()
+        self._drained = False
+        self._lingering = 0
+        self._bell = allocate_lock()
+        self._bell.acquire()
         self._log: tuple[str, Log] | None = None  # the last one, with its tag
 
     @property
@@ -129,6 +133,28 @@ class Lane:
             self.fruitless = False
         return item
 
+    @property
+    def is_drained(self) -> bool:
+        """Whether there was nothing left when messages were claimed for the last time, and all of those are taken."""
+        return self._drained and not self._pending
+
+    def linger(self, end: float) -> bool:
+        """Wait until the time `end` (monotonic) for news of further messages; tell whether there is any."""
+        if self.closed or self._round.ending or (self.way is not None and self.way.stale()):
+            return False
+        with self._lock:
+            self._lingering += 1
+        try:
+            return self._bell.acquire(timeout=max(0.0, end - monotonic()))
+        finally:
+            with self._lock:
+                self._lingering -= 1
+
+    def wake(self) -> None:
+        """Have a courier who lingers look for messages. Call it in one thread only."""
+        if self._bell.locked():
+            self._bell.release()
+
     def spawn(self) -> bool:
         """Start a thread for a courier who is enlisted; tell whether that could be done, if not he was discharged."""
         return self._spawn(self)
@@ -170,6 +196,7 @@ class Lane:
         if self._round.endless and self._filled > since + _LONG:
             self._batch = min(self._batch, _FIRST_BATCH)
         items = self._round.claim(self._batch, self.select, horizon, self._after)
+        self._drained = len(items) < self._batch
         if items and self.way is not None and self.way.stale():
             self._round.give_back(items)  # who handed them in may have changed the configuration before; a new lane reads it
         elif items:
@@ -196,8 +223,11 @@ class Lane:
         `due`: there are messages to be claimed; `spare`: a connection stands ready. Times are monotonic.
         """
         with self._lock:
-            if self.closed or not (due or self._pending) or not self._has_room():
+            if self.closed or not (due or self._pending) or not (self._lingering or self._has_room()):
                 return False, None
+            if self._lingering:
+                self.wake()
+                return False, now + SLOW
             if not self._sessions or not (spare or now >= self._taken + SLOW):
                 return False, max(now, self._taken) + SLOW
             self._taken = now

@@ -3,8 +3,8 @@
 The main thread only waits: for a byte that says that something was committed, for the end of a courier, for the next due
 time, for what servers say on parked connections (delivery/pool.py), and for signals. When it is awake it asks the queue
 for the outlook of each lane, which costs the same however much waits, and starts couriers for those in which something is
-due. A courier takes message after message until there is no more; so one lane never waits for another one, and a busy one
-does not need the main thread at all.
+due. A courier takes message after message until there is no more, and then lingers for a moment; so one lane never waits
+for another one, and a busy one needs the main thread only to be told of news.
 
 What is found out about a lane (its way, the password, the TLS session, the connection) is kept beyond the life of a
 courier. Trouble with the queue itself, such as a full disk, ends everything that is on; after a pause the service enrolls
@@ -147,6 +147,7 @@ class Service:
         """Wait for the couriers to finish what they have in hand."""
         for shift in self._shifts:
             shift.round.stop()
+            shift.wake()
         extend_at = monotonic() + _EXTEND
         while any([shift.busy for shift in self._shifts]):
             self._alive()
@@ -232,14 +233,21 @@ class Service:
         """Wait for some time, or for somebody who rings; hear what servers say on parked connections."""
         poll = select.poll()
         poll.register(self._bell, select.POLLIN)
-        if self._wake >= 0 and not self._news:
+        if self._wake >= 0:
             poll.register(self._wake, select.POLLIN)
         for fd in self.pool.watch()[0]:
             poll.register(fd, select.POLLIN)
-        ready = {fd for fd, _ in poll.poll(int(seconds * 1000) + 1 if seconds > 0 else 0)}
-        for fd in ready & {self._bell, self._wake}:
-            self._news = True
-            self._drain(fd)
+        end = monotonic() + seconds
+        while True:
+            left = end - monotonic()
+            ready = {fd for fd, _ in poll.poll(int(left * 1000) + 1 if left > 0 else 0)}
+            for fd in ready & {self._bell, self._wake}:
+                self._drain(fd)
+            if self._wake in ready and self._shifts:
+                self._shifts[-1].wake()
+            if not self._news or ready != {self._wake}:
+                break  # else this is no news for who looks: he is going to look anyway
+        self._news = self._news or bool(ready & {self._bell, self._wake})
         self.pool.heed(ready, monotonic())
 
     def _drain(self, fd: int) -> None:

@@ -52,6 +52,11 @@ class Shift:
             self.round.fail(failure)  # it is a dead owner's now, and falls to the next one
         return True
 
+    def wake(self) -> None:
+        """Have couriers who linger look for messages."""
+        for lane in self.lanes.values():
+            lane.wake()
+
     def look(self, outlook: "Iterable[Outlook]", clock: float, now: float) -> float | None:
         """Start couriers where they are needed; return when to look again (monotonic), None if only news can tell.
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pysendmail.queue.values import Item
 
 _QUICK = 0.05  # seconds for one message; who takes longer is better served by more threads
+_LINGER = 0.05  # seconds for which further messages are waited for before the thread ends
 _PATIENCE = 0.25  # seconds after which a courier who waits for an answer leaves the team
 
 
@@ -44,13 +45,18 @@ class Team:
         self._couriers = [lane.adopt() or Courier(round_, lane, route, pool)]
         self._waiting: dict[Courier, float] = {}  # those who wait for an answer, and since when
         self._quick = False  # the last answer came at once
+        self._leisure = 0.0 if pool is None else min(_LINGER, lane.settings.keep)
+        self._until = 0.0  # when this thread leaves if nothing comes
 
     def run(self) -> None:
         """Work until the lane has no more messages, or cannot be used, or the round ends."""
         try:
             self._see_through(self._couriers)  # one who left another team has a message in hand
-            while self._go_on():
-                pass
+            more = True
+            while more:
+                more = self._go_on()
+                if not more or (self._lane.is_drained and not self._waiting):
+                    more = self._linger() or more
             for courier in self._couriers:
                 courier.park()
         except Unrecorded as unrecorded:
@@ -88,7 +94,12 @@ class Team:
             self._quick = monotonic() - started < _QUICK
         else:
             self._carry(ready)
+        self._until = monotonic() + self._leisure
         return True
+
+    def _linger(self) -> bool:
+        """Wait a moment for news of further messages, where they come one by one; tell whether there is any."""
+        return monotonic() < self._until and self._lane.linger(self._until)
 
     # Taking messages
 

@@ -8,6 +8,8 @@ import pytest
 
 from pysendmail.delivery import pool
 from pysendmail.queue import awaited, housekeeping, lane, service
+from pysendmail.queue.crew import Crew
+from pysendmail.queue.lane import Lane
 from pysendmail.queue.schedule import Schedule
 from pysendmail.queue.values import QueuedRecipient
 from pysendmail.smtp.sasl import Credentials
@@ -226,6 +228,35 @@ def test_a_server_that_leaves_is_noticed_at_once(word: bytes) -> None:
         until(lambda: shop.service.pool.count == 0)
         shop.gone(shop.add())
         assert server.connections == 2 and len(server.deliveries) == 2
+
+
+def test_messages_that_come_one_by_one_are_carried_by_the_same_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pysendmail.queue.team._LINGER", 30.0)
+    begun: list[object] = []
+    start_courier = Crew.grow
+
+    def grow(crew: Crew, lane: Lane) -> bool:
+        begun.append(lane)
+        return start_courier(crew, lane)
+
+    monkeypatch.setattr(Crew, "grow", grow)
+    with Crowd() as server, open_shop(server.port) as shop:
+        for _ in range(5):
+            shop.gone(shop.add())
+        assert (server.connections, len(begun), shop.service.pool.count) == (1, 1, 0)
+        since = time.monotonic()
+    assert time.monotonic() < since + 20, "the end is not lingered for"
+
+
+def test_who_lingers_sees_what_is_due_without_being_told_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pysendmail.queue.team._LINGER", 300.0)
+    with Crowd() as server, open_shop(server.port, schedule=Schedule(first=0.2, longest=0.2)) as shop:
+        server.answers["RCPT"] = "450 4.2.1 later"
+        qid = shop.add()
+        until(lambda: shop.state(qid) == "deferred")
+        server.answers.clear()
+        shop.gone(qid)
+        assert server.connections == 1
 
 
 def test_an_idle_connection_is_ended_by_quit_in_its_time() -> None:
