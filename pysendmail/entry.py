@@ -62,7 +62,8 @@ def main() -> None:
     except KeyboardInterrupt:  # before the command's own handlers were in place
         code, line = 75, b"sendmail: ended by signal 2\n"
     except BaseException as error:
-        code, line = _judge(error)
+        code, text = judge(error)
+        line = f"sendmail: {text}\n".encode("utf-8", "replace")
     # What the failure held is free again by now, which may be needed to tell of it.
     if line:
         write(2, line)
@@ -103,8 +104,8 @@ def _open_missing_descriptors() -> bool:
     return stdin_open
 
 
-def _judge(error: BaseException) -> tuple[int, bytes]:
-    """Return the exit code and the line for what should not have happened.
+def judge(error: BaseException) -> tuple[int, str]:
+    """Return the exit code and the text of the line for what should not have happened.
 
     What is in variables stays out of the line, since it may be secret.
     """
@@ -119,12 +120,11 @@ def _judge(error: BaseException) -> tuple[int, bytes]:
         trace = trace.tb_next
     kind = type(error).__name__
     if isinstance(error, ImportError):  # its files are just being replaced, or cannot be opened
-        return 75, f"sendmail: a part of the program cannot be loaded ({kind} at {where}); try later\n".encode()
+        return 75, f"a part of the program cannot be loaded ({kind} at {where}); try later"
     if isinstance(error, OSError):
         reason = posix.strerror(error.errno) if error.errno else kind
-        text = f"sendmail: the operating system refused something: {reason} ({where})\n"
-        return 75 if error.errno in scarce else 71, text.encode("utf-8", "replace")
-    return 70, f"sendmail: internal error ({kind} at {where}); nothing more was done, please report it\n".encode()
+        return 75 if error.errno in scarce else 71, f"the operating system refused something: {reason} ({where})"
+    return 70, f"internal error ({kind} at {where}); nothing more was done, please report it"
 
 
 def is_plain(name: bytes, arguments: "list[bytes]") -> bool:

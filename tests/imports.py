@@ -9,7 +9,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "pysendmail"
 
 # Modules that the ordinary delivery does not load, and that may therefore load what they like.
-COLD = frozenset({"pysendmail.message.folding", "pysendmail.message.words"})
+COLD = frozenset({"pysendmail.command.program", "pysendmail.message.folding", "pysendmail.message.words"})
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,58 +4,46 @@ import os
 import sys
 
 from pysendmail import errors
-from pysendmail.command.console import complain, open_missing_descriptors
 from pysendmail.daemon.ground import Wish
 from pysendmail.daemon.launch import launch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from argparse import ArgumentParser, Namespace
+    from argparse import ArgumentParser
 
     from pysendmail.daemon.setup import Setup
     from pysendmail.daemon.supervisor import Runs
     from pysendmail.options import Options
 
 
+_PROGRAM = "pysendmaild"
+
+
 def main() -> None:
     """Run the program pysendmaild for this process's arguments and end the process with its exit code."""
-    open_missing_descriptors()
-    os.umask(0o077)
-    program = "pysendmaild"
-    try:
-        asked = _parser().parse_args(sys.argv[1:])
-    except SystemExit as end:  # argparse ends the process by itself, with 2 for a wrong command line
-        sys.stdout.flush()
-        os._exit(errors.UsageError.exit_code if end.code else 0)
-    code = errors.SoftwareError.exit_code
-    try:
-        code = _run(program, asked)
-    except errors.Failure as failure:
-        complain(program, str(failure))
-        code = failure.exit_code
-    except Exception as error:
-        complain(program, f"internal error: {type(error).__name__}; please report it")
-    os._exit(code)
+    from pysendmail.command.program import conclude
+
+    conclude(_PROGRAM, _run)
 
 
-def _run(program: str, asked: "Namespace") -> int:
+def _run() -> int:
+    asked = _parser().parse_args(sys.argv[1:])
     path = _path(asked.config)
     if asked.reload is not None:
         from pysendmail.daemon import renewal
 
         renewal.reload(path, asked.reload)
         return 0
-    wish = Wish(program, path)
+    wish = Wish(_PROGRAM, path)
     wish.foreground = asked.foreground
     return launch(wish, RUNS)
 
 
 def _parser() -> "ArgumentParser":
-    from argparse import ArgumentParser
-
     from pysendmail import __version__
+    from pysendmail.command.program import Parser
 
-    parser = ArgumentParser(prog="pysendmaild", description="Take messages from sendmail and deliver them.")
+    parser = Parser(prog=_PROGRAM, description="Take messages from sendmail and deliver them.")
     parser.add_argument("--version", action="version", version=f"pysendmail {__version__}")
     parser.add_argument("-f", "--foreground", action="store_true", help="stay in the foreground, for service managers")
     parser.add_argument("-C", "--config", metavar="FILE", help="this configuration, not the system's")

@@ -3,7 +3,7 @@
 import gc
 import os
 
-from pysendmail import errors
+from pysendmail import entry, errors
 from pysendmail.command.console import complain
 from pysendmail.daemon import listening, privileges
 from pysendmail.daemon.ground import Ground, Wish
@@ -40,6 +40,9 @@ def launch(wish: Wish, runs: "Runs") -> int:
         except errors.Failure as failure:
             complain(wish.program, str(failure))
             code = failure.exit_code
+        except BaseException as error:
+            code, text = entry.judge(error)
+            complain(wish.program, text)
         finally:
             os._exit(code)
     os.close(writer)

@@ -4,8 +4,8 @@ import _signal
 import os
 import sys
 
-from pysendmail import __version__, errors
-from pysendmail.command.console import complain, open_missing_descriptors, write
+from pysendmail import __version__
+from pysendmail.command.console import write
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,34 +14,14 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Run the subcommand that the arguments name, and end the process with its exit code."""
-    os.umask(0o077)
-    open_missing_descriptors()
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # it was closed when Python began
-            setattr(sys, name, open(os.devnull, "w"))
-    try:
-        code = run(sys.argv[1:])
-    except errors.Failure as failure:
-        complain("pysendmail", str(failure))
-        code = failure.exit_code
-    except KeyboardInterrupt:
-        complain("pysendmail", "interrupted")
-        code = errors.TempFail.exit_code
-    except Exception as error:
-        from pysendmail.queue.round import internal
+    from pysendmail.command.program import conclude
 
-        complain("pysendmail", str(internal(error)))
-        code = errors.SoftwareError.exit_code
-    sys.stdout.flush()
-    os._exit(code)
+    conclude("pysendmail", lambda: run(sys.argv[1:]))
 
 
 def run(arguments: list[str]) -> int:
-    """Parse `arguments` and run the subcommand. Raises Failure, and SystemExit where help or the version was asked for."""
-    try:
-        asked = parse(arguments)
-    except SystemExit as end:  # argparse ends the process by itself, with 2 for a wrong command line
-        return errors.UsageError.exit_code if end.code else 0
+    """Parse `arguments` and run the subcommand. Raises Failure, and SystemExit where argparse has said all."""
+    asked = parse(arguments)
     if asked.program == "queue":
         code = _ask(asked, arguments)
         if code is not None:
@@ -156,12 +136,11 @@ def parse(arguments: list[str]) -> "Namespace":
 
 
 def _parser() -> "ArgumentParser":
-    from argparse import ArgumentParser
-
     from pysendmail.command import agent
     from pysendmail.command.admin import check, configuring, explain, importing, journey, metrics, queue, status, trace
+    from pysendmail.command.program import Parser
 
-    parser = ArgumentParser(prog="pysendmail", description="Look after the sendmail command of pysendmail.")
+    parser = Parser(prog="pysendmail", description="Look after the sendmail command of pysendmail.")
     parser.add_argument("--version", action="version", version=f"pysendmail {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", dest="program")
     check.add_parser(commands)
