@@ -31,6 +31,9 @@ _SEMICOLONS = "addresses separated by a semicolon"
 _OPEN_GROUP = "group without its semicolon"
 _AT_IN_NAME = "@ in the name before an address in angle brackets"
 
+_PARTS = 50_000  # tokens of an element; what has more is none, and would take hundreds of times its size of memory
+_ERRORS = 50_000  # bad pieces of a list; what comes after them is one more
+
 Part = tuple[int, int, int, bool]  # kind, start, end, whether a blank stands before it
 
 
@@ -69,6 +72,9 @@ class Reader:
         except _Malformed as reason:
             start, end = (parts[0][1], parts[-1][2]) if parts else (after - 1, after)
             self.found.errors.append((start, end, str(reason)))
+            if len(self.found.errors) == _ERRORS and after < len(self.text):
+                self.found.errors.append((after, len(self.text), "it comes after too many mistakes"))
+                return len(self.text)
         if delimiter == _SEMICOLON:
             self._close_group()
         return after
@@ -177,7 +183,8 @@ def _collect(text: bytes, at: int) -> "tuple[list[Part], int, int]":
                 state = _next_state(state, text[at])
             elif state == _OPENED:
                 state = _INSIDE
-            parts.append((kind, at, end, spaced))
+            if len(parts) < _PARTS:
+                parts.append((kind, at, end, spaced))
             spaced = False
         at = end
     return parts, 0, size
@@ -196,6 +203,8 @@ def _next_state(state: int, special: int) -> int:
 
 
 def _check_tokens(text: bytes, parts: "list[Part]") -> None:
+    if len(parts) >= _PARTS:
+        raise _Malformed("longer than any address")
     for kind, start, end, _ in parts:
         if kind == BAD:
             raise _Malformed(why_bad(text, start, end))

@@ -15,7 +15,7 @@ endless line of text is known for text early, and streams.
 
 from pysendmail import errors
 
-MAX_HEADER = 16 << 20
+MAX_HEADER = 4 << 20  # room for 100,000 recipients; an ordinary one has a few thousand octets
 MAX_FIELDS = 100_000
 MAX_LINES = 300_000
 _OF_A_LINE = 50  # octets of memory that a line takes besides what stands in it

@@ -1,5 +1,7 @@
 """The address-list parser: lists of any size, and hypothesis against its own careful path."""
 
+import tracemalloc
+
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -36,6 +38,34 @@ def test_twenty_thousand_nested_comments_are_read() -> None:
 def test_large_and_hostile_lists_take_linear_time(text: bytes, mailboxes: int, errors: int) -> None:
     found = parse(text)
     assert (len(found.mailboxes), len(found.errors)) == (mailboxes, errors)
+
+
+@pytest.mark.parametrize(
+    "unit", [b"a@", b"a ", b"a:", b"<", b",", b";", b"(a)", b'"a"', b"[a]", b"a.", b"\x01", b"<a", b"a>,", b"=?x?q?y?= "]
+)
+def test_a_hostile_list_takes_little_more_memory_than_its_text(unit: bytes) -> None:
+    """A daemon reads what any user sends it, and a token takes a hundred times what it stands for."""
+    text = unit * (400_000 // len(unit))
+    tracemalloc.start()
+    try:
+        parse(text)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert most < 20_000_000
+
+
+def test_what_comes_after_too_many_mistakes_is_a_mistake_and_not_lost() -> None:
+    text = b"a:" * 60_000 + b"x@y"
+    found = parse(text)
+    start, end, _ = found.errors[-1]
+    assert len(found.errors) == 50_001 and end == len(text) and text[start:end].endswith(b"x@y") and not found.mailboxes
+
+
+def test_an_element_of_very_many_words_is_no_address_and_its_neighbours_are_read() -> None:
+    found = parse(b"a@b, (c)" + b"x " * 60_000 + b"<e@f>, g@h")
+    assert [mailbox.address for mailbox in found.mailboxes] == [b"a@b", b"g@h"]
+    assert [reason for _, _, reason in found.errors] == ["longer than any address"]
 
 
 def test_ten_thousand_recipients_are_all_found_in_order() -> None:
