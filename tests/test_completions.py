@@ -13,6 +13,8 @@ from pysendmail import options
 from pysendmail.command.admin.main import _parser
 from tests.conftest import Installed, skip
 
+pytestmark = pytest.mark.once
+
 SHELLS = {
     "bash": "share/bash-completion/completions/{}",
     "zsh": "share/zsh/site-functions/{}",

@@ -5,7 +5,11 @@ import pathlib
 import re
 import sys
 
+import pytest
+
 from tests.imports import COLD, ROOT, package_imports
+
+pytestmark = pytest.mark.once
 
 LONGEST = 500
 LEFT_OUT = {"build", "dist", "__pycache__"}

@@ -13,6 +13,8 @@ from tests.conftest import Installed, base_python
 from tests.obedient import Obedient
 from tests.scripted import CAPABILITIES, Gone, Peer
 
+pytestmark = pytest.mark.once
+
 MIB = 1 << 20
 SLACK = 20 * 1024  # KiB
 HEAD = b"From: a@x\nTo: b@x\nSubject: y\nDate: Thu, 1 Jan 1970 00:00:00 +0000\nMessage-ID: <1@x>\n\n"

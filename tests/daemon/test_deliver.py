@@ -225,6 +225,7 @@ def test_killed_again_and_again_it_loses_nothing_and_repeats_only_what_was_in_ha
     assert len(server.deliveries) - total <= 2 * kills, "twice is only what was in hand"
 
 
+@pytest.mark.once
 def test_ten_thousand_messages_leave_in_bounded_memory(one: Deliverer, server: Crowd) -> None:
     one.add(500)
     one.start()
@@ -238,6 +239,7 @@ def test_ten_thousand_messages_leave_in_bounded_memory(one: Deliverer, server: C
     assert (len(copies), sum(copies.values())) == (1000, 10_500)
 
 
+@pytest.mark.once
 def test_on_a_full_disk_nothing_is_lost_or_sent_twice_and_it_goes_on_afterwards(one: Deliverer, server: Crowd) -> None:
     need_root()
     spool = one.queue.parent

@@ -18,6 +18,8 @@ from tests.crowd import Crowd
 from tests.daemon.whole import Whole
 from tests.ports import free_port
 
+pytestmark = pytest.mark.once
+
 HEADER = "To: Bob <bob@example.net>\r\nBcc: hidden@example.net\r\nSubject: gr\u00fc\u00dfe\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n"
 BODY = "..two dots\r\n.\r\n.one dot\r\n\u00fcml\u00e4ut \u65e5\u672c\r\n\r\n" + "x" * 900 + "\r\nlast\r\n"
 MESSAGE = f"{HEADER}\r\n{BODY}".encode()

@@ -16,6 +16,8 @@ from tests.command.caller import LIMIT, until
 from tests.daemon.door import answer
 from tests.daemon.siege import BOB, LONG, Siege, frames, show
 
+pytestmark = pytest.mark.once
+
 HONEST = 250
 HANGING = 45.0  # seconds that nobody may wait on the slowest machine
 

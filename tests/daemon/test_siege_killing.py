@@ -16,6 +16,8 @@ from tests.command.caller import LIMIT, until
 from tests.daemon.door import answer
 from tests.daemon.siege import LONG, Callers, Siege, frames, show
 
+pytestmark = pytest.mark.once
+
 ENOUGH = 2500 if LONG else 120  # messages
 KILLS = 25 if LONG else 4
 PAUSE = (0.02, 8.0) if LONG else (0.02, 0.5)  # seconds between two kills; a child that dies young is not replaced at once

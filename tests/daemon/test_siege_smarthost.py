@@ -9,6 +9,8 @@ from tests.daemon.siege import WATCHED, Siege, Sink, show
 from tests.obedient import SILENCE
 from tests.scripted import Peer
 
+pytestmark = pytest.mark.once
+
 
 class Tired(Sink):
     """Say 421 to the fourth message of each connection, and take no other one over it."""

@@ -8,12 +8,16 @@ import subprocess
 import time
 from collections.abc import Callable
 
+import pytest
+
 from pysendmail import wire
 from tests.command.caller import until
 from tests.command.piped import PipedSMTP
 from tests.daemon.door import answer
 from tests.daemon.siege import LONG, Callers, Siege, frames, show, text
 from tests.ports import free_port
+
+pytestmark = pytest.mark.once
 
 SECONDS = LONG or 6.0
 ROUND = 2.0 if not LONG else 30.0

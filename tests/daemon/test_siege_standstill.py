@@ -12,6 +12,8 @@ from pysendmail import entry
 from tests.command.caller import LIMIT, until
 from tests.daemon.siege import BOB, LONG, Callers, Hasty, Siege, show, text
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def hasty(siege: Siege) -> Iterator[Hasty]:

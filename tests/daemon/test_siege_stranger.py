@@ -14,7 +14,7 @@ from tests.daemon.siege import LONG, show
 from tests.daemon.test_program import PASSWORD, STRANGER, Machine, machine, prefix
 
 __all__ = ["machine", "prefix"]
-pytestmark = pytest.mark.usefixtures("superuser")
+pytestmark = [pytest.mark.usefixtures("superuser"), pytest.mark.once]
 OTHER = 54322
 ADMIN = "bin/pysendmail"
 SYSTEM = "/etc/pysendmail/pysendmail.conf"

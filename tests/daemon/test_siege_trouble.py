@@ -16,6 +16,8 @@ from tests.conftest import skip
 from tests.daemon.siege import BOB, LONG, WATCHED, Callers, Siege, show, text
 from tests.ports import own_address
 
+pytestmark = pytest.mark.once
+
 STRANGER = 54321
 # The command with a clock that is wrong by as many seconds as a file says.
 CLOCK = """

@@ -1,6 +1,5 @@
 """Waiting for signals: none is lost, none is made up, and nothing is left behind."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -16,6 +15,11 @@ from tests.conftest import ROOT
 NUMBERS = (signal.SIGUSR1, signal.SIGUSR2)
 
 
+def come(number: int) -> None:
+    """Have a signal come to the main thread: the test's process may have others, which do not block it."""
+    signal.pthread_kill(threading.main_thread().ident or 0, number)
+
+
 @pytest.fixture
 def waited() -> Iterator[Signals]:
     """Give what waits, with its signals blocked."""
@@ -27,21 +31,21 @@ def waited() -> Iterator[Signals]:
 
 
 def test_a_signal_that_has_come_before_is_told_at_once(waited: Signals) -> None:
-    os.kill(os.getpid(), signal.SIGUSR1)
+    come(signal.SIGUSR1)
     assert waited.wait(60.0) == [signal.SIGUSR1]
     assert waited.wait(0.0) == []
 
 
 def test_each_one_is_told_once(waited: Signals) -> None:
     for _ in range(3):
-        os.kill(os.getpid(), signal.SIGUSR2)
-        os.kill(os.getpid(), signal.SIGUSR1)
+        come(signal.SIGUSR2)
+        come(signal.SIGUSR1)
     assert sorted(waited.wait(60.0)) == sorted(NUMBERS)
     assert waited.wait(0.0) == []
 
 
 def test_a_signal_ends_the_wait(waited: Signals) -> None:
-    timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGUSR1))
+    timer = threading.Timer(0.2, come, (signal.SIGUSR1,))
     timer.start()
     begun = time.monotonic()
     assert waited.wait(60.0) == [signal.SIGUSR1]
@@ -59,9 +63,9 @@ def test_what_the_signals_do_otherwise_is_as_before(waited: Signals) -> None:
     heard: list[int] = []
     before = signal.signal(signal.SIGUSR1, lambda number, _: heard.append(number))
     try:
-        os.kill(os.getpid(), signal.SIGUSR1)
+        come(signal.SIGUSR1)
         assert waited.wait(60.0) == [signal.SIGUSR1] and heard == []
-        os.kill(os.getpid(), signal.SIGUSR1)
+        come(signal.SIGUSR1)
         assert heard == []  # it is blocked
         signal.pthread_sigmask(signal.SIG_UNBLOCK, NUMBERS)
         assert heard == [signal.SIGUSR1]

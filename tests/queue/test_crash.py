@@ -17,6 +17,8 @@ from tests.conftest import ROOT, base_python, skip
 from tests.queue.place import as_user
 from tests.queue.stores import HEADER, contents, entry, text
 
+pytestmark = pytest.mark.once
+
 WORKER = pathlib.Path(__file__).with_name("worker.py")
 # The calls that change or lock something, or may fail on a broken or full disk.
 CALLS = (

@@ -13,6 +13,8 @@ from pysendmail.queue.store import Damaged
 from pysendmail.queue.values import QueuedRecipient, Select
 from tests.queue.stores import NOW, claim, entry, results, text
 
+pytestmark = pytest.mark.once
+
 
 @pytest.mark.parametrize("keep", [100, 4096, 20_000, -4096, -1])
 def test_a_truncated_file_is_told_and_not_repaired(used: str, keep: int) -> None:

@@ -14,6 +14,8 @@ from pysendmail.queue.sqlite import SqliteStore
 from tests.queue.place import as_user, need_root
 from tests.queue.stores import claim, contents, entry, results, text
 
+pytestmark = pytest.mark.once
+
 SIZE = 4 << 20
 
 

@@ -11,6 +11,8 @@ from pysendmail.queue.sqlite import SqliteStore
 from pysendmail.queue.values import Notice, Result, Select
 from tests.queue.stores import NOW, claim, entry, results
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def watched(path: str):

@@ -19,6 +19,8 @@ from tests.queue_command import faults
 from tests.queue_command.faults import Fault
 from tests.queue_command.keeper import Keeper, numbered, numbers
 
+pytestmark = pytest.mark.once
+
 EARLIER, NEW = 1, 2
 CASES = 24
 STAMPS = b"Date: Mon, 02 Nov 2026 10:00:00 +0100\nMessage-ID: <one@example.org>\n"

@@ -21,6 +21,8 @@ from tests.queue_command.keeper import Keeper, numbered, numbers
 from tests.servers.postfix import Postfix
 from tests.smarthost import make_authority
 
+pytestmark = pytest.mark.once
+
 MESSAGES = int(os.environ.get("PYSENDMAIL_LOAD", "160"))
 CALLERS = 8
 

@@ -11,7 +11,7 @@ from tests.conftest import Installed, skip
 from tests.obedient import Obedient
 from tests.queue_command.keeper import Keeper, numbered, numbers
 
-pytestmark = pytest.mark.usefixtures("superuser")
+pytestmark = [pytest.mark.usefixtures("superuser"), pytest.mark.once]
 
 
 @pytest.fixture

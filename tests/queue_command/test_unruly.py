@@ -13,6 +13,8 @@ from tests.obedient import Obedient
 from tests.queue_command.keeper import Keeper, numbered, numbers
 from tests.scripted import Peer
 
+pytestmark = pytest.mark.once
+
 BOB = "bob@example.net"
 PATIENCE = 4  # messages
 
