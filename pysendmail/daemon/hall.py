@@ -409,7 +409,7 @@ class Hall:
     def close(self) -> None:
         """Commit what is complete, answer whom that concerns, and end."""
         self._committer.stop()
-        self.loop.turn(0)
+        self.loop.attend()
         self._waiting.end()
         for client in list(self.clients):
             if client.state == SERVED:

@@ -61,6 +61,10 @@ class Loop:
 
     def _listen(self, events: int) -> None:
         os.eventfd_read(self._wake)
+        self.attend()
+
+    def attend(self) -> None:
+        """Do what was posted; a turn need not come to it, since the kernel tells of so many descriptors at once."""
         while self._words:
             self._words.popleft()()
 

@@ -45,6 +45,15 @@ def test_one_user_leaves_places_for_others() -> None:
     assert (room.count(ANN), room.count(BOB), room.count(ROOT)) == (places._OF_ONE, 1, 1)
 
 
+def test_users_together_leave_places_for_who_looks_after_the_machine() -> None:
+    room = Room()
+    room.ask(ANN, 50)
+    room.ask(BOB, 50)
+    room.ask(ROOT)
+    assert room.count(ANN) + room.count(BOB) == places._OF_USERS
+    assert room.count(ROOT) == 1
+
+
 def test_everybody_has_his_turn_in_the_end() -> None:
     room = Room()
     room.ask(ANN, 30)
