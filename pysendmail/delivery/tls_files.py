@@ -81,14 +81,16 @@ def _load_folder(raw: _ssl._SSLContext, path: str) -> None:
     for name in names:
         if name.endswith((".pem", ".crt")):
             try:
+                _check_access(os.path.join(path, name))
                 raw.load_verify_locations(cafile=os.path.join(path, name))
-            except OSError:
+            except (OSError, errors.ConfigError):
                 continue
     if not raw.cert_store_stats()["x509"]:
         raise errors.ConfigError("the folder of tls_trust_file holds no certificate in PEM form", path)
 
 
 def _read(path: str) -> bytes:
+    _check_access(path)
     try:
         with open(path, "rb") as file:
             return file.read()
@@ -97,11 +99,17 @@ def _read(path: str) -> bytes:
 
 
 def _check_access(path: str) -> None:
-    """Find out why a file cannot be read; OpenSSL's own error does not even name it."""
+    """Find out why a file cannot be read: OpenSSL's error does not even name it, and it would wait at a pipe for ever."""
     try:
-        os.close(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK))
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        finally:
+            os.close(descriptor)
     except OSError as error:
         raise errors.ConfigError(f"cannot be read: {error.strerror}", path) from error
+    if not regular:
+        raise errors.ConfigError("is not a regular file", path)
 
 
 def _check_private(path: str) -> None:

@@ -269,6 +269,22 @@ def test_a_missing_file_is_an_error_that_names_it(write, tmp_path):
         assert wrong(**more) == f"{gone}: cannot be read: No such file or directory"
 
 
+def test_a_pipe_is_an_error_and_not_waited_at(write, tmp_path):
+    pipe = str(tmp_path / "plain" / "pipe.pem")
+    (tmp_path / "plain").mkdir()
+    os.mkfifo(pipe, 0o600)
+    good = write("good.pem", ROOT.pem, mode=0o600)
+    for more in (
+        {"trust": pipe},
+        {"trust": good, "crl_file": pipe},
+        {"trust": good, "cert_file": pipe, "key_file": good},
+        {"trust": good, "cert_file": good, "key_file": pipe},
+    ):
+        assert wrong(**more) == f"{pipe}: is not a regular file"
+    write("plain/a.pem", ROOT.pem)
+    assert context(settings(trust=str(tmp_path / "plain"))).raw.cert_store_stats()["x509"] == 1
+
+
 def test_an_unreadable_file_is_an_error_that_names_it(write, monkeypatch):
     path = write("trust.pem", ROOT.pem)
     real = os.open
