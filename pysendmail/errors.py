@@ -126,3 +126,12 @@ class ConfigError(Failure):
 
 class NoConfig(ConfigError):
     """There is no configuration file at all."""
+
+def internal(error: BaseException) -> SoftwareError:
+    """Return the failure that stands for a bug. What is in variables stays out of it, since it may be secret."""
+    trace = error.__traceback__
+    where = "start"
+    while trace is not None:
+        where = f"{trace.tb_frame.f_code.co_filename.rsplit('/', 1)[-1]}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return SoftwareError(f"internal error ({type(error).__name__} at {where}), please report it")

@@ -21,7 +21,6 @@ from pysendmail.delivery import interruption
 from pysendmail.delivery.signals import Signals
 from pysendmail.log import Log, printable
 from pysendmail.queue.location import Missing
-from pysendmail.queue.round import internal
 from pysendmail.queue.runner import Runner
 
 TYPE_CHECKING = False
@@ -117,7 +116,7 @@ class _Watch:
         except errors.Failure as trouble:
             failure = trouble
         except Exception as error:  # a bug; the next round may do without it
-            failure = internal(error)
+            failure = errors.internal(error)
         if failure is not None:
             self._write(f"the queue cannot be run: {printable(str(failure))}", warning=True)
             self._close()

@@ -49,6 +49,7 @@ def run(setup: "Setup") -> int:
             beat = loop.now
             setup.alive()
             hall.tick()
+            hall.check_committer()
             if setup.idle is not None and hall.idle > setup.idle and _nothing_waits(store):
                 code = IDLE
                 break

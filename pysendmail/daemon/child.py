@@ -54,7 +54,7 @@ def live(role: str, run: "Run", setup: "Setup", found: "Configuration", user: "I
         code = errors.TempFail.exit_code
         _say(setup, "there is not enough memory")
     except BaseException as error:
-        _say(setup, _where(error))
+        _say(setup, str(errors.internal(error)))
     finally:
         os._exit(code)
 
@@ -94,12 +94,3 @@ def _say(setup: "Setup", text: str) -> None:
         os.write(setup.pulse, SAYS + printable(text).encode("utf-8", "replace") + b"\n")
     except OSError:
         pass  # the parent still sees the exit code
-
-
-def _where(error: BaseException) -> str:
-    """Tell what should not have happened, and where, without what is in variables: it may be secret."""
-    trace, where = error.__traceback__, "start"
-    while trace is not None:
-        where = f"{trace.tb_frame.f_code.co_filename.rsplit('/', 1)[-1]}:{trace.tb_lineno}"
-        trace = trace.tb_next
-    return f"internal error ({type(error).__name__} at {where}); please report it"

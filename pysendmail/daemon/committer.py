@@ -36,9 +36,12 @@ class Job:
 
 
 class Committer:
-    """Commit what is given to it, in the order in which it comes. `committed` is called after each commit."""
+    """Commit what is given to it, in the order in which it comes. `committed` is called after each commit.
 
-    __slots__ = ("_committed", "_ended", "_ending", "_jobs", "_lock", "_ready", "_store", "messages", "octets")
+    `failure` is the bug that has ended its work, if one has.
+    """
+
+    __slots__ = ("_committed", "_ended", "_ending", "_jobs", "_lock", "_ready", "_store", "failure", "messages", "octets")
 
     def __init__(self, store: "Store", committed: "Callable[[], None]") -> None:
         self._store = store
@@ -48,6 +51,7 @@ class Committer:
         self._ended = allocate_lock()
         self._jobs: list[Job] = []
         self._ending = False
+        self.failure: errors.Failure | None = None
         self.messages = 0  # submissions that were committed, and how much they held
         self.octets = 0
 
@@ -83,6 +87,8 @@ class Committer:
                     self._commit(jobs)
                 if self._ending:
                     return
+        except Exception as error:
+            self.failure = errors.internal(error)
         finally:
             self._ended.release()
 
@@ -120,7 +126,5 @@ class Committer:
         except errors.Failure as failure:
             return failure
         except Exception as error:  # a bug that one message brings to light must not end the accepting of all others
-            from pysendmail.queue.round import internal
-
-            return internal(error)
+            return errors.internal(error)
         return None

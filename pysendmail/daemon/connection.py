@@ -91,6 +91,4 @@ class Connection:
 
     def _confess(self, error: Exception) -> None:
         """Refuse over a bug that this caller has brought to light; it must not concern the others."""
-        from pysendmail.queue.round import internal
-
-        self.refuse(internal(error))
+        self.refuse(errors.internal(error))

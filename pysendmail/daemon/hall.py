@@ -283,9 +283,11 @@ class Hall:
         loop = self.loop
 
         def done(failure: errors.Failure | None) -> None:
-            message.body.close()
-            _tell(logs, now, failure)
-            loop.post(lambda: self._committed(client, [qid for qid, *_ in logs], failure, mode == "i"))
+            try:
+                message.body.close()
+                _tell(logs, now, failure)
+            finally:
+                loop.post(lambda: self._committed(client, [qid for qid, *_ in logs], failure, mode == "i"))
 
         client.job = Job(entries, done)
         self._committer.take(client.job)
@@ -364,6 +366,11 @@ class Hall:
         if len(self._counts) > _KNOWN:
             self._counts.clear()
         self._waiting.tick()
+
+    def check_committer(self) -> None:
+        """Raise SoftwareError if nothing can be committed any more: then another process has to do it."""
+        if self._committer.failure is not None:
+            raise self._committer.failure
 
     @property
     def idle(self) -> float:

@@ -35,9 +35,7 @@ def answer(hall: "Hall", client: "Client", channel: Channel) -> int:
         except Hangup:
             return errors.TempFail.exit_code
         except Exception as error:  # a bug that this caller brings to light must not concern the others
-            from pysendmail.queue.round import internal
-
-            bug = internal(error)
+            bug = errors.internal(error)
             text, code = str(bug), bug.exit_code
         try:
             console.complain(client.program, text)

@@ -11,7 +11,6 @@ from pysendmail.delivery.pool import AGE
 from pysendmail.delivery.session import Session
 from pysendmail.queue.attempt import Attempt, Unopened
 from pysendmail.queue.ledger import Unrecorded
-from pysendmail.queue.round import internal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -216,7 +215,7 @@ class Courier:
         """Let a bug that this message brings to light be its outcome."""
         self.hang_up()
         if self._attempt is not None:
-            self._attempt.spoil(internal(error))
+            self._attempt.spoil(errors.internal(error))
 
     @property
     def has_message(self) -> bool:
@@ -250,6 +249,6 @@ class Courier:
             raise
         except Exception as error:  # a bug that this message brings to light must not keep the others waiting
             self.hang_up()
-            attempt.fail(internal(error))
+            attempt.fail(errors.internal(error))
         finally:
             self._carried += 1

@@ -2,7 +2,7 @@
 
 import _thread
 
-from pysendmail.queue.round import internal
+from pysendmail import errors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Crew:
         try:
             self._serve(lane)
         except BaseException as error:
-            self._round.fail(internal(error))
+            self._round.fail(errors.internal(error))
         finally:
             lane.discharge()
             with self._lock:

@@ -198,13 +198,3 @@ class Round:
         """Write lines of some parts of the log, each with whether it is a warning."""
         with self._log_lock:
             log.write_parts(parts, now)
-
-
-def internal(error: BaseException) -> errors.SoftwareError:
-    """Return the failure that stands for a bug. What is in variables stays out of it, since it may be secret."""
-    trace = error.__traceback__
-    where = "start"
-    while trace is not None:
-        where = f"{trace.tb_frame.f_code.co_filename.rsplit('/', 1)[-1]}:{trace.tb_lineno}"
-        trace = trace.tb_next
-    return errors.SoftwareError(f"internal error ({type(error).__name__} at {where}), please report it")

@@ -24,7 +24,7 @@ from pysendmail.queue.directory import Directory
 from pysendmail.queue.figures import Figures
 from pysendmail.queue.housekeeping import House
 from pysendmail.queue.report import RoundReport
-from pysendmail.queue.round import LEASE, Round, internal
+from pysendmail.queue.round import LEASE, Round
 from pysendmail.queue.runner import KEEP_FAILED, random
 from pysendmail.queue.shift import Shift
 
@@ -177,7 +177,7 @@ class Service:
         except errors.Failure as failure:
             round_.fail(failure)
         except Exception as error:  # a bug must not end the service
-            round_.fail(internal(error))
+            round_.fail(errors.internal(error))
         return None if self._ending else round_.failure or errors.SoftwareError("the work on the queue ended early")
 
     def _watch(self, shift: Shift) -> None:

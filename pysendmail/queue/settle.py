@@ -5,7 +5,6 @@ from pysendmail.delivery.deliver import outcome_lines
 from pysendmail.log import printable
 from pysendmail.queue import states
 from pysendmail.queue.ledger import Page
-from pysendmail.queue.round import internal
 from pysendmail.queue.verdict import FAILED, Circumstances, bare, judge, put_off
 from pysendmail.smtp import outcome as smtp
 
@@ -51,7 +50,7 @@ class Settlement:
             if any([verdict.report for verdict in self.verdicts]):
                 self.verdicts, self.reports = _with_reports(round_, message, self.verdicts, lane.settings, at)
         except Exception as error:  # a bug must not have a message sent again that the server has answered
-            text = str(internal(error))
+            text = str(errors.internal(error))
             self.verdicts = [bare(message, recipient, outcome, at, text) for recipient, outcome in outcomes]
         for (_, outcome), verdict in zip(outcomes, self.verdicts, strict=True):
             result = verdict.result

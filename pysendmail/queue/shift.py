@@ -7,7 +7,6 @@ old one may still be at a message; what they hold stays theirs until they have e
 from pysendmail import errors
 from pysendmail.queue.crew import Crew
 from pysendmail.queue.lane import SLOW, Lane
-from pysendmail.queue.round import internal
 from pysendmail.queue.runner import within
 from pysendmail.queue.team import Team
 
@@ -130,7 +129,7 @@ class Shift:
             known = self._directory.find(*lane.key)
             lane.way, lane.pace = known.way, known.pace
         except Exception as error:  # a bug that this lane brings to light must not keep the others waiting
-            failure = error if isinstance(error, errors.Failure) else internal(error)
+            failure = error if isinstance(error, errors.Failure) else errors.internal(error)
         if not lane.fill():
             return False
         try:
@@ -139,7 +138,7 @@ class Shift:
         except errors.Interrupted:
             return False
         except Exception as error:
-            failure = error if isinstance(error, errors.Failure) else internal(error)
+            failure = error if isinstance(error, errors.Failure) else errors.internal(error)
         if failure is not None and not self.round.ending:
             lane.close(failure)
         return failure is None

@@ -17,7 +17,6 @@ from pysendmail.delivery import interruption
 from pysendmail.delivery.link import wait_for_any
 from pysendmail.queue.courier import Courier
 from pysendmail.queue.ledger import Unrecorded
-from pysendmail.queue.round import internal
 from pysendmail.queue.settle import settle
 
 TYPE_CHECKING = False
@@ -64,7 +63,7 @@ class Team:
         except errors.Interrupted:
             pass  # what is left goes back at the end of the round
         except Exception as error:  # a bug that this lane brings to light must not keep the others waiting
-            self._lane.close(error if isinstance(error, errors.Failure) else internal(error))
+            self._lane.close(error if isinstance(error, errors.Failure) else errors.internal(error))
         finally:
             self._end()
             for courier in self._couriers:

@@ -1,4 +1,4 @@
-"""The end of the accept process: whoever's message is in the queue by then is told so."""
+"""The end of the accept process, in order and by a bug: whoever's message is in the queue by then is told so."""
 
 import os
 import pathlib
@@ -7,12 +7,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from pysendmail import wire
+from pysendmail import errors, wire
 from pysendmail.config import reader
 from pysendmail.daemon.client import Client
 from pysendmail.daemon.connection import WAITING
 from pysendmail.daemon.hall import Hall
 from pysendmail.queue.memory import MemoryStore
+from tests.command.caller import LIMIT, until
 from tests.daemon.door import message
 
 MANY = 1200  # descriptors: more than the kernel tells of at once
@@ -33,19 +34,46 @@ def noise(hall: Hall) -> Iterator[list[int]]:
         os.close(one)
 
 
-def test_a_message_that_is_committed_last_is_answered_also_in_a_crowd(hall: Hall, noise: list[int]) -> None:
+def enter(hall: Hall) -> tuple[Client, socket.socket]:
+    """Let a caller in who has sent a whole message; give him, and his end of the connection."""
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
+    theirs.settimeout(LIMIT)
     client = Client(hall, ours, os.getuid())  # type: ignore[arg-type]
     hall.clients.add(client)
     hall._per_uid[client.uid] = 1
     theirs.sendall(message(b"bob@example.net"))
+    return client, theirs
+
+
+def test_a_message_that_is_committed_last_is_answered_also_in_a_crowd(hall: Hall, noise: list[int]) -> None:
+    client, line = enter(hall)
     for one in noise:
         hall.loop.watch(one, lambda events: None)
     client.ready(1)
     assert client.state == WAITING
     hall.close()
     assert len(list(hall.store.listing())) == 1
-    theirs.settimeout(60)
-    assert theirs.recv(1000) == wire.frame(wire.EXIT, b"\0")
-    theirs.close()
+    with line:
+        assert line.recv(1000) == wire.frame(wire.EXIT, b"\0")
+
+
+def test_a_bug_after_the_commit_leaves_nobody_waiting_and_ends_the_process(
+    hall: Hall, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ValueError("secret")
+
+    monkeypatch.setattr("pysendmail.daemon.hall._tell", broken)
+    client, line = enter(hall)
+    hall.check_committer()
+    client.ready(1)
+    while client.fd >= 0:
+        hall.loop.turn(LIMIT)
+    with line:
+        assert line.recv(1000) == wire.frame(wire.EXIT, b"\0")
+    until(lambda: hall._committer.failure is not None)
+    with pytest.raises(errors.SoftwareError, match="ValueError at ") as caught:
+        hall.check_committer()
+    assert "secret" not in str(caught.value)
+    hall.close()

@@ -162,7 +162,7 @@ def test_nothing_stays_of_a_caller_who_was_killed(whole: Whole) -> None:
     gate = whole.server.gates["."] = threading.Event()
     whole.start()
     process = whole.begin("-v", BOB)
-    until(lambda: len(kept(whole)) == 1)
+    until(lambda: len(kept(whole)) == 1 and len(whole.waiting()) == 1)  # before the commit a killed caller has sent nothing
     process.kill()
     process.communicate(timeout=LIMIT)
     until(lambda: kept(whole) == [])
