@@ -75,10 +75,11 @@ class Courier:
 
     # The connection
 
-    def make_ready(self, item: "Item", hasty: bool = False) -> errors.Failure | None:
+    def make_ready(self, item: "Item", *, standing: bool, hasty: bool) -> errors.Failure | None:
         """Wait for the turn that `rate` gives, and see to it that there is a connection; return what is in the way.
 
-        `hasty`: others wait meanwhile, so that it may take only a few seconds.
+        `standing`: there is one, as was seen just now. `hasty`: others wait meanwhile, so that it may take only a few
+        seconds.
         """
         if item.message.awaited or self._dialogue is not None:
             self._show_dialogue(item)
@@ -87,7 +88,7 @@ class Courier:
             self._setup = 0.0
             if self._session is None:
                 self._take_parked()
-            if not self.is_standing:
+            if not ((standing and self._lane.pace is None) or self.is_standing):
                 self.hang_up()
                 started = monotonic()
                 patience = ROUNDS * self._route.account.timeout

@@ -43,6 +43,7 @@ class Team:
         self._pool = pool
         self._couriers = [lane.adopt() or Courier(round_, lane, route, pool)]
         self._waiting: dict[Courier, float] = {}  # those who wait for an answer, and since when
+        self._connecting = False  # one is needed as soon as nobody waits
         self._quick = False  # the last answer came at once
         self._leisure = 0.0 if pool is None else min(_LINGER, lane.settings.keep)
         self._until = 0.0  # when this thread leaves if nothing comes
@@ -105,16 +106,19 @@ class Team:
     def _load(self) -> list[Courier]:
         """Take a message for each courier who is free and has a connection for it; return those couriers."""
         ready: list[tuple[Courier, Item]] = []
+        self._connecting = self._connecting and bool(self._waiting)
         for courier in list(self._couriers):
-            if courier in self._waiting:
+            if courier in self._waiting or self._connecting:
                 continue
-            if self._waiting and not courier.is_standing:
-                break  # connecting would keep the others' answers waiting
+            standing = courier.is_standing
+            if self._waiting and not standing:
+                self._connecting = True  # which would keep the others' answers waiting, so they are heard before
+                break
             item = self._lane.next()
             if item is None:
                 break
             self._grow()
-            failure = courier.make_ready(item, hasty=len(self._couriers) > 1)
+            failure = courier.make_ready(item, standing=standing, hasty=len(self._couriers) > 1)
             if failure is None:
                 ready.append((courier, item))
                 continue

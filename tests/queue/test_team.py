@@ -16,6 +16,7 @@ from pysendmail.queue.courier import Courier
 from pysendmail.queue.lane import Lane
 from pysendmail.queue.memory import MemoryStore
 from pysendmail.queue.settings import Settings
+from pysendmail.queue.team import Team
 from pysendmail.queue.values import Notice, Result
 from pysendmail.smtp.outcome import Mail
 from pysendmail.smtp.transaction import Transaction
@@ -76,6 +77,19 @@ def test_all_connections_to_a_quick_smarthost_are_one_threads_and_their_results_
     assert len(desk.smarthost.connections) == 4 and len(threads) == 1
     assert max(book.commits) == 4 and len(book.commits) < 50
     assert min([len(connection.lines) for connection in desk.smarthost.connections]) > 40
+
+
+def test_all_connections_are_made_also_where_there_is_always_an_answer_to_wait_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    def hear_one(team: Team) -> list[Courier]:
+        return [courier for courier in list(team._waiting)[:1] if courier.heard()]
+
+    monkeypatch.setattr(Team, "_hear", hear_one)
+    desk = Desk(Smarthost(), settings=SEVERAL)
+    for address in everybody(200):
+        desk.add(address)
+    assert desk.round().sent == 200
+    assert len(desk.smarthost.connections) == 4
+    assert Counter(desk.smarthost.recipients()) == Counter(everybody(200))
 
 
 def test_no_connection_gets_a_message_before_the_mark_of_its_last_one_is_committed() -> None:
