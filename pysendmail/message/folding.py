@@ -5,7 +5,7 @@ from bisect import bisect_left, bisect_right
 
 from pysendmail.errors import DataError
 from pysendmail.message.header import ADDRESS_FIELDS, Field
-from pysendmail.message.tokens import SPACE, SPECIAL, tokens
+from pysendmail.message.tokens import SPACE, SPECIAL, token
 
 LONGEST = 998
 _USUAL = 78
@@ -24,14 +24,16 @@ def fold_field(field: Field) -> Field:
     if all([len(line) <= LONGEST for line in lines]):
         return field
     places = _places(field)
-    inner = [match.start() for match in _BLANK.finditer(field.raw)]
+    inner: list[int] | None = None
     done, start = [], 0
     for line in lines:
         folded = [line]
         if len(line) > LONGEST:
             folded = _fold(line, start, places)
             if max(map(len, folded)) > LONGEST:  # blanks in quotes and after the field's name are for need only
-                folded = _fold(line, start, sorted({*places, *inner}))
+                if inner is None:
+                    inner = sorted({*places, *[match.start() for match in _BLANK.finditer(field.raw)]})
+                folded = _fold(line, start, inner)
         done += folded
         start += len(line) + 2
     if max(map(len, done)) <= LONGEST:
@@ -45,10 +47,14 @@ def _places(field: Field) -> list[int]:
     if field.name not in _LISTS:
         return [match.start() for match in _BLANK.finditer(field.raw, colon + 1)]
     places, after_comma = [], False
-    for kind, start, _ in tokens(field.raw[colon:-2]):
+    text = field.raw[colon:-2]
+    start, size = 0, len(text)
+    while start < size:  # token by token: a list of them would take a hundred times what they stand for
+        kind, end = token(text, start)
         if start and (kind == SPACE or after_comma):
             places.append(colon + start)
-        after_comma = kind == SPECIAL and field.raw[colon + start] == 44
+        after_comma = kind == SPECIAL and text[start] == 44
+        start = end
     return places
 
 

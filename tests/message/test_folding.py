@@ -1,5 +1,7 @@
 """Header lines that are too long."""
 
+import tracemalloc
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -143,3 +145,15 @@ def test_folding_changes_nothing_but_line_ends_and_blanks_after_commas(text: byt
         assert [m.key for m in parse(result[3:]).mailboxes] == [m.key for m in parse(raw[3:]).mailboxes]
     elif all(len(line) <= 998 or not line[-1:].isspace() for line in raw.split(b"\r\n")):
         assert result.replace(b"\r\n", b"") == raw.replace(b"\r\n", b"")
+
+
+@pytest.mark.parametrize("name", [b"To", b"Subject"])
+def test_a_long_field_takes_little_memory(name: bytes) -> None:
+    raw = name + b": " + b"a " * 200_000 + b"<a@x.org>"
+    tracemalloc.start()
+    try:
+        folded(raw)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert most < 20_000_000
