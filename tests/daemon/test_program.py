@@ -214,7 +214,8 @@ def test_nothing_that_was_taken_is_lost_while_it_reloads_and_its_children_are_ki
     assert len(taken) > number // 2
     wait_until(lambda: set(machine.arrived()) >= taken, f"{sorted(taken - set(machine.arrived()))} are missing")
     arrived = machine.arrived()
-    assert len(arrived) - len(set(arrived)) <= 3  # the answer to what was on the wire when deliver was killed is not known
+    # The answer to what was on the wire when deliver was killed, twice, on its two connections is not known.
+    assert len(arrived) - len(set(arrived)) <= 2 * 2
 
 
 def test_killed_altogether_it_has_lost_nothing_when_it_comes_back(machine: Machine) -> None:

@@ -14,6 +14,8 @@ from tests.daemon.siege import BOB, LONG, Callers, Hasty, Siege, show, text
 
 pytestmark = pytest.mark.once
 
+CONNECTIONS = 2  # as many as there are if the configuration does not say
+
 
 @pytest.fixture
 def hasty(siege: Siege) -> Iterator[Hasty]:
@@ -30,7 +32,7 @@ def all_is_well(siege: Siege, callers: Callers) -> None:
     twice = [number for number, count in siege.server.arrived.items() if count > 1]
     codes = list(callers.codes.values())
     show("stopped", handed_in=len(codes), taken=len(callers.taken), not_taken=len(codes) - len(callers.taken), twice=len(twice), longest_wait=callers.longest)
-    assert len(twice) <= 1 and not siege.server.half
+    assert len(twice) <= CONNECTIONS and not siege.server.half  # what was in hand when it was stopped
     assert set(codes) <= {0, 75, -1}
 
 
