@@ -208,6 +208,11 @@ class Siege(Whole):
         """Wait until nothing is in the queue."""
         until(lambda: not self.items(), limit)
 
+    def until_started(self) -> None:
+        """Wait until the daemon says that both children have been there: one that has not begun well gives up for less."""
+        assert self.process is not None
+        until(lambda: any(line.endswith(f"[{self.process.pid}]: started") for line in self.lines()))  # type: ignore[union-attr]
+
     def lines(self) -> list[str]:
         return self.log.read_text().splitlines() if self.log.exists() else []
 

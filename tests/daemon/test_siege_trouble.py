@@ -116,6 +116,7 @@ def make_read_only(siege: Siege) -> None:
 def test_whatever_is_done_to_the_queue_file_no_caller_is_told_what_is_not_so(siege: Siege, superuser: None, harm: Callable[[Siege], None]) -> None:
     siege.server.answers["MAIL"] = "450 4.3.2 later"
     siege.start(retry="1s 2s")
+    siege.until_started()
     before = {f"before{number}" for number in range(5)}
     for number in before:
         assert siege.hand_in(number) == 0
