@@ -32,7 +32,7 @@ def run(setup: "Setup") -> int:
     for number in (_signal.SIGTERM, _signal.SIGINT, _signal.SIGHUP):
         _signal.signal(number, lambda *_: loop.post(hall.stop))
     for kind, descriptor in setup.sockets:
-        hall.listen(socket(fileno=os.dup(descriptor)), smtp=kind == "smtp")
+        hall.doorway.listen(socket(fileno=os.dup(descriptor)), smtp=kind == "smtp")
 
     def hear(events: int) -> None:
         _drain(setup.news)

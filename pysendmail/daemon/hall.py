@@ -4,24 +4,22 @@ Everything here happens in the loop's thread, but for the commits (committer.py)
 (requests.py), which have threads of their own.
 """
 
-import _socket
-import errno
 import os
 import sys
 from _thread import start_new_thread
 from time import time
 
-from pysendmail import errors, wire
-from pysendmail.command.compose import intake_lines, log_tag
-from pysendmail.command.identity import NO_UID, Caller, mail_domain
-from pysendmail.command.queueing import Submitted, settings_of
+from pysendmail import errors
+from pysendmail.command.identity import NO_UID, Caller
 from pysendmail.config import accounts
 from pysendmail.daemon.aliasing import Aliasing
 from pysendmail.daemon.channel import Channel
 from pysendmail.daemon.client import Client
 from pysendmail.daemon.committer import Committer, Job
 from pysendmail.daemon.connection import ANSWERED, ASKING, SENDING, SERVED, WAITING
+from pysendmail.daemon.doorway import Doorway
 from pysendmail.daemon.followers import Followers
+from pysendmail.daemon.handover import Handover
 from pysendmail.daemon.loop import Loop
 from pysendmail.daemon.places import Places
 from pysendmail.daemon.policy import Policy
@@ -35,7 +33,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from pysendmail.command.compose import Composed
     from pysendmail.command.envelope import Envelope
     from pysendmail.command.intake import Message
     from pysendmail.config.accounts import Account
@@ -43,17 +40,13 @@ if TYPE_CHECKING:
     from pysendmail.config.reader import File
     from pysendmail.daemon.listener import Peer
     from pysendmail.options import Options
-    from pysendmail.queue.settings import Settings
     from pysendmail.queue.store import Store
-    from pysendmail.queue.values import Entry
 
 _MEMORY = 16 << 20  # octets of messages that are kept in memory while they come in, for all callers together
 _MOST_OF_ONE = 1 << 20
 _REQUESTS = 32 << 20  # octets of arguments of all callers
-_SUSPECT = 10.0  # seconds after which a silent caller has to go if there is no room for another one
 _SIGN = 20.0  # seconds after which who waits is told that we are alive
 _KNOWN = 1000  # callers whose entries of the password file are kept
-_SPARE = 64  # descriptors that are not for callers
 _COUNTED = 2.0  # seconds for which it is known how many messages of a uid are in the queue
 _SERVING_END = 30.0  # seconds that callers have to finish when the daemon is being stopped
 _ARRIVING = 2.0  # seconds that one of them may be silent before he has asked for anything
@@ -80,18 +73,15 @@ class Hall:
         self.path = path
         self.store = store
         self.own = os.geteuid()
-        self.most = _descriptors() - _SPARE
+        self.doorway = Doorway(self)
         self.clients: set[Client | Peer] = set()
         self.active = self.loop.now  # when there was last something to do
         self._notify = notify
         self._committer = Committer(store, notify)
         self._committer.start()
-        self._per_uid: dict[int, int] = {}
         self._callers: dict[int, Caller] = {}
         self._aliasing = Aliasing(agent, self.note)
         self._log = _log_of(file)
-        self._resting: list[tuple[_socket.socket, Callable[[int], None]]] = []
-        self._listeners: dict[int, _socket.socket] = {}
         self._stopping = 0.0
         self._waiting = Waiting(self)
         self.places = Places(self._begin, lambda uid: uid in (0, self.own))
@@ -104,54 +94,6 @@ class Hall:
 
     # Coming and going
 
-    def listen(self, listener: _socket.socket, smtp: bool = False) -> None:
-        """Take callers from a listening UNIX socket, or clients that speak SMTP from one of any kind."""
-        listener.setblocking(False)
-        self._listeners[listener.fileno()] = listener
-        self.loop.watch(listener.fileno(), lambda events: self._welcome(listener, smtp))
-
-    def _welcome(self, listener: _socket.socket, smtp: bool) -> None:
-        for _ in range(64):
-            try:
-                descriptor, _ = listener._accept()  # type: ignore[attr-defined]
-            except BlockingIOError:
-                return
-            except OSError as error:
-                if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS) and not self._make_room():
-                    self._rest(listener, smtp)
-                return
-            line = _socket.socket(fileno=descriptor)
-            line.setblocking(False)
-            self._admit(line, smtp)
-
-    def _admit(self, line: _socket.socket, smtp: bool) -> None:
-        """Let a caller in, if there is room for him."""
-        self.active = self.loop.now
-        uid = NO_UID
-        try:
-            if not smtp:
-                peer = line.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, 12)
-                uid = int.from_bytes(peer[4:8], sys.byteorder)
-            elif line.family != _socket.AF_UNIX:
-                line.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
-        except OSError:
-            line.close()
-            return
-        mine = self._per_uid.get(uid, 0)
-        free = uid in (0, self.own)
-        full = len(self.clients) >= self.most or (not free and mine >= self.most * 2 // 3)
-        if full and not self._make_room():
-            self.register.turned_away += 1
-            _turn_away(line, smtp, "too many callers at once; try later")
-            return
-        self._per_uid[uid] = self._per_uid.get(uid, 0) + 1
-        if smtp:
-            from pysendmail.daemon.listener import Peer
-
-            self.clients.add(Peer(self, line, uid))
-        else:
-            self.clients.add(Client(self, line, uid))
-
     def converse(self, client: Client, options: "Options") -> None:
         """Put one who speaks SMTP in a caller's place."""
         from pysendmail.daemon.listener import Peer
@@ -163,31 +105,7 @@ class Hall:
         """Note that a caller's connection has ended."""
         self.clients.discard(client)
         self._waiting.left(client)
-        self._per_uid[client.uid] -= 1
-        if not self._per_uid[client.uid]:
-            del self._per_uid[client.uid]
-        if self._resting:
-            self._resume()
-
-    def _make_room(self) -> bool:
-        """End the connection of who has been silent for longest and owes us something; tell whether there was one."""
-        silent = [one for one in self.clients if one.state in (ASKING, SENDING, ANSWERED)]
-        worst = min(silent, key=lambda one: one.last, default=None)
-        if worst is None or self.loop.now - worst.last < _SUSPECT:
-            return False
-        worst.refuse(errors.TempFail("nothing was heard for too long, and others wait; nothing was sent"))
-        worst.close()
-        return True
-
-    def _rest(self, listener: _socket.socket, smtp: bool) -> None:
-        """Take nobody else until somebody has left."""
-        self.loop.forget(listener.fileno())
-        self._resting.append((listener, lambda events: self._welcome(listener, smtp)))
-
-    def _resume(self) -> None:
-        while self._resting:
-            listener, told = self._resting.pop()
-            self.loop.watch(listener.fileno(), told)
+        self.doorway.left(client.uid)
 
     # Rules for what comes in
 
@@ -259,49 +177,31 @@ class Hall:
             options, caller, self.file, message,
             now=now, clock=self.loop.now, qid=qid, envelope=envelope, aliases=self.aliases,
         )  # fmt: skip
-        mode = _mode(options.delivery, parts[0].base)
-        entries: list[Entry] = []
-        logs: list[tuple[str, Log, list[tuple[str, str]]]] = []
-        for composed in parts:
-            account = composed.account
-            log = Log(account.syslog, account.logfile, log_tag(options))
-            logs.append((composed.qid, log, intake_lines(composed, options, client.uid)))
-            submitted = Submitted(
-                composed.parcel, qid=composed.qid, uid=client.uid, account=account.name, config="", now=now, tag=log.tag
-            )
-            entry = submitted.entry()
-            if mode == "q":
-                for recipient in entry.recipients:
-                    recipient.due = now + account.retry[0]
-            entry.awaited = mode == "i"
-            entries.append(entry)
-            if composed.bad:
-                settings = settings_of(account, mail_domain(account), self.file, self.aliases)
-                entries += _reports(submitted, composed, settings)
-        if mode == "i" and options.verbose:
-            self._waiting.dialogues.begin(client, [each for each, *_ in logs])
+        handover = Handover(parts, options, client.uid, now, self.file, self.aliases)
+        if handover.awaited and options.verbose:
+            self._waiting.dialogues.begin(client, handover.qids)
         loop = self.loop
 
         def done(failure: errors.Failure | None) -> None:
             try:
                 message.body.close()
-                _tell(logs, now, failure)
+                handover.tell(failure)
             finally:
-                loop.post(lambda: self._committed(client, [qid for qid, *_ in logs], failure, mode == "i"))
+                loop.post(lambda: self._committed(client, handover, failure))
 
-        client.job = Job(entries, done)
+        client.job = Job(handover.entries, done)
         self._committer.take(client.job)
         return qid
 
-    def _committed(self, client: "Client | Peer", qids: list[str], failure: errors.Failure | None, awaited: bool) -> None:
+    def _committed(self, client: "Client | Peer", handover: Handover, failure: errors.Failure | None) -> None:
         if failure is not None:
             failure.logged = True
             self._waiting.dialogues.end(client)
             client.refuse(failure)
             return
         client.job = None
-        if awaited:
-            self._waiting.begin(client, qids)
+        if handover.awaited:
+            self._waiting.begin(client, handover.qids)
         elif client.fd >= 0:
             client.answer(0)
 
@@ -361,8 +261,7 @@ class Hall:
                 client.reassure()
         if self.clients:
             self.active = now
-        if self._resting:
-            self._resume()
+        self.doorway.resume()
         if len(self._counts) > _KNOWN:
             self._counts.clear()
         self._waiting.tick()
@@ -381,9 +280,7 @@ class Hall:
         """Take nobody else; who is here may finish."""
         if not self._stopping:
             self._stopping = self.loop.now + _SERVING_END
-            self._resting.clear()
-            for descriptor in self._listeners:
-                self.loop.forget(descriptor)
+            self.doorway.close()
 
     @property
     def awaiting(self) -> int:
@@ -436,60 +333,3 @@ def _log_of(file: "File") -> Log:
     except errors.ConfigError:
         return Log()
     return Log(account.syslog, account.logfile)
-
-
-def _tell(logs: "list[tuple[str, Log, list[tuple[str, str]]]]", now: float, failure: errors.Failure | None) -> None:
-    """Write what the log says of messages that came in together, and what became of them."""
-    outcome = "queued" if failure is None else f"fatal: {failure}"
-    for qid, log, lines in logs:
-        told = [(part, [(f"{qid}: {text}", False)]) for part, text in lines]
-        log.write_parts([*told, ("cleanup", [(f"{qid}: {outcome}", failure is not None)])], now)
-
-
-def _mode(asked: str | None, account: "Account") -> str:
-    """Return how a message is delivered: what the caller asks for, else what is configured, else in the background."""
-    return asked or (account.delivery if account.written("delivery") else "b")
-
-
-def _reports(submitted: Submitted, composed: "Composed", settings: "Settings") -> "list[Any]":
-    """Return the reports on recipients that are no addresses and were skipped."""
-    from pysendmail.queue import bounce, states
-    from pysendmail.queue.store import Stored
-    from pysendmail.queue.values import Recipient, Result
-    from pysendmail.queue.verdict import FAILED, Verdict
-
-    now = submitted.now
-    verdicts = []
-    for number, (text, why) in enumerate(composed.bad):
-        recipient = Recipient(
-            0, number, text, None, None, states.ACTIVE, states.QUEUED, now, 0, False, now, now, now, "", "", "", "",
-        )  # fmt: skip
-        result = Result(0, number, states.FAILED, tried=now, dsn="5.1.3")
-        verdicts.append(Verdict(recipient, result, FAILED, f"no mail address: {why}", False))
-    stored = Stored(submitted.header, submitted.parcel.body)
-    return [one.entry for one in bounce.notices(submitted.message(), verdicts, lambda: stored, settings, now)]
-
-
-def _descriptors() -> int:
-    """Allow as many descriptors as may be, within reason, and return how many."""
-    import resource
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = min(hard if hard != resource.RLIM_INFINITY else 8192, 8192)
-    if wanted > soft:
-        try:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-        except (OSError, ValueError):
-            return soft
-        return wanted
-    return soft
-
-
-def _turn_away(line: _socket.socket, smtp: bool, text: str) -> None:
-    """Answer a caller before he has said a word."""
-    said = wire.frame(wire.ERR, f"sendmail: {text}\n".encode()) + wire.frame(wire.EXIT, b"\x4b")
-    try:
-        line.send(f"421 4.3.2 {text}\r\n".encode() if smtp else said)
-    except OSError:
-        pass  # then he sees that nobody answers
-    line.close()

@@ -37,12 +37,11 @@ def noise(hall: Hall) -> Iterator[list[int]]:
 def enter(hall: Hall) -> tuple[Client, socket.socket]:
     """Let a caller in who has sent a whole message; give him, and his end of the connection."""
     ours, theirs = socket.socketpair()
-    ours.setblocking(False)
     theirs.settimeout(LIMIT)
-    client = Client(hall, ours, os.getuid())  # type: ignore[arg-type]
-    hall.clients.add(client)
-    hall._per_uid[client.uid] = 1
     theirs.sendall(message(b"bob@example.net"))
+    hall.doorway.admit(ours, smtp=False)
+    (client,) = hall.clients
+    assert isinstance(client, Client)
     return client, theirs
 
 
@@ -64,7 +63,7 @@ def test_a_bug_after_the_commit_leaves_nobody_waiting_and_ends_the_process(
     def broken(*_: object) -> None:
         raise ValueError("secret")
 
-    monkeypatch.setattr("pysendmail.daemon.hall._tell", broken)
+    monkeypatch.setattr("pysendmail.daemon.handover.Handover.tell", broken)
     client, line = enter(hall)
     hall.check_committer()
     client.ready(1)

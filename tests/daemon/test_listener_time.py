@@ -23,7 +23,7 @@ class Room:
         file = reader.parse(b"host smtp.example\nfrom ann@example.org\nsyslog off\n", "conf")
         self.hall = Hall(file, MemoryStore(), str(folder / "queue.db"), lambda: None)
         self.listener = socket.create_server(("127.0.0.1", 0))
-        self.hall.listen(self.listener, smtp=True)
+        self.hall.doorway.listen(self.listener, smtp=True)
 
     def connect(self) -> socket.socket:
         line = socket.create_connection(self.listener.getsockname())
