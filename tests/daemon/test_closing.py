@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import resource
 import socket
 from collections.abc import Iterator
 
@@ -28,10 +29,13 @@ def hall(tmp_path: pathlib.Path) -> Hall:
 @pytest.fixture
 def noise(hall: Hall) -> Iterator[list[int]]:
     """Have many descriptors in the hall's loop which are always ready."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 4096)), hard))
     made = [os.eventfd(1) for _ in range(MANY)]
     yield made
     for one in made:
         os.close(one)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def enter(hall: Hall) -> tuple[Client, socket.socket]:
