@@ -1,4 +1,4 @@
-"""Users and groups of this machine, asked once each."""
+"""Users and groups of this machine, asked once each until somebody says that it was long ago."""
 
 import os
 import pwd
@@ -17,6 +17,12 @@ class Directory:
         self._users: dict[bytes, int] = {}
         self._groups: dict[bytes, int] = {}
         self._gids: dict[int, frozenset[int]] = {}
+
+    def forget(self) -> None:
+        """Ask for everything anew: users and groups change while a daemon runs."""
+        self._users.clear()
+        self._groups.clear()
+        self._gids.clear()
 
     def uid_of(self, login: bytes) -> int | None:
         """Return the uid of a login, None if there is no such user."""

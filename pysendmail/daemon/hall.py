@@ -47,6 +47,7 @@ _MOST_OF_ONE = 1 << 20
 _REQUESTS = 32 << 20  # octets of arguments of all callers
 _SIGN = 20.0  # seconds after which who waits is told that we are alive
 _KNOWN = 1000  # callers whose entries of the password file are kept
+_KNOWN_FOR = 60.0  # seconds for which these, and groups, are taken as they were
 _COUNTED = 2.0  # seconds for which it is known how many messages of a uid are in the queue
 _SERVING_END = 30.0  # seconds that callers have to finish when the daemon is being stopped
 _ARRIVING = 2.0  # seconds that one of them may be silent before he has asked for anything
@@ -80,6 +81,7 @@ class Hall:
         self._committer = Committer(store, notify)
         self._committer.start()
         self._callers: dict[int, Caller] = {}
+        self._forget_at = self.loop.now + _KNOWN_FOR
         self._aliasing = Aliasing(agent, self.note)
         self._log = _log_of(file)
         self._stopping = 0.0
@@ -264,6 +266,10 @@ class Hall:
         self.doorway.resume()
         if len(self._counts) > _KNOWN:
             self._counts.clear()
+        if now >= self._forget_at:
+            self._forget_at = now + _KNOWN_FOR
+            self._callers.clear()
+            self._policy.forget_users()
         self._waiting.tick()
 
     def check_committer(self) -> None:

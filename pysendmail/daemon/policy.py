@@ -46,6 +46,10 @@ class Policy:
         self._rates = Rates()
         self._directory = directory or Directory()
 
+    def forget_users(self) -> None:
+        """Ask the system anew for users and groups."""
+        self._directory.forget()
+
     def rule_of(self, caller: "Caller") -> "Rule | None":
         """Return the section that holds for a caller, None if none does. Raises NoPermission for whoever may do nothing."""
         rule = self._find(caller)

@@ -1,8 +1,11 @@
 """How long a client of the listener may take, by a clock that the test moves; and who gets his turn when."""
 
+import os
 import pathlib
+import pwd
 import socket
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 
@@ -129,3 +132,19 @@ def test_one_client_with_many_commands_does_not_keep_another_one_waiting(room: R
             if total == 4500:
                 break
         assert total == 4500
+
+
+def test_users_and_groups_are_asked_for_anew_after_a_while(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ["bob", "ann"]
+    groups = iter(([1, 2], [1]))
+    entry = SimpleNamespace(pw_uid=1001, pw_gid=1, pw_gecos="", pw_dir="/")
+    monkeypatch.setattr(pwd, "getpwuid", lambda uid: SimpleNamespace(**vars(entry), pw_name=names[-1]))
+    monkeypatch.setattr(os, "getgrouplist", lambda name, gid: next(groups))
+    hall = room.hall
+    for _ in range(3):
+        assert (hall.caller(1001).login, set(hall._policy._directory.gids_of(1001))) == (b"ann", {1, 2})
+        room.wait(10)
+    names.pop()
+    assert hall.caller(1001).login == b"ann"
+    room.wait(60)
+    assert (hall.caller(1001).login, set(hall._policy._directory.gids_of(1001))) == (b"bob", {1})
