@@ -75,7 +75,7 @@ WORDS: "dict[str, tuple[int, Callable[[str], object], object]]" = {
     "expire": (ACTS, values.duration, 432000.0),
     "warn": (ACTS, values.duration_or_off, 14400.0),
     "keepfailed": (ACTS, values.duration, 604800.0),
-    "connections": (ACTS, values.connections, 2),
+    "connections": (ACTS, values.connections, 4),
     "keep_connections": (ACTS, values.duration_or_off, 60.0),
     "rate": (ACTS, values.rate, None),
     "uncertain": (ACTS, values.uncertain, "retry"),
