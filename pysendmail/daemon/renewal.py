@@ -27,6 +27,8 @@ def reload(path: str, pid: int) -> None:
 
     text = configuration.renewal_of(*configuration.checked(path, "", ""))
     try:
+        if not _is_daemon(pid):
+            raise errors.TempFail(f"process {pid} is no daemon of pysendmail; nothing was sent to it")
         folder = f"/proc/{pid}/fd"
         for name in os.listdir(folder):
             if os.readlink(f"{folder}/{name}").startswith(f"/memfd:{_NAME} "):
@@ -34,6 +36,12 @@ def reload(path: str, pid: int) -> None:
         os.kill(pid, _signal.SIGHUP)
     except OSError as error:
         raise errors.TempFail(f"process {pid} cannot be told to reload: {error.strerror}") from None
+
+
+def _is_daemon(pid: int) -> bool:
+    """Tell whether a process may be ours, to which SIGHUP means what it is meant to; most others would end by it."""
+    with open(f"/proc/{pid}/cmdline", "rb") as file:
+        return b"sendmail" in file.read()
 
 
 def _give(name: str, text: bytes) -> None:

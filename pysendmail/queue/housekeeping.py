@@ -24,9 +24,9 @@ _LOOK = 60.0  # seconds between two looks for answers that nobody waits for
 
 
 class House:
-    """The house of a service. `settings` are those of an account and a configuration."""
+    """The house of a service. `settings` are those of an account and a configuration, `note` writes a warning to the log."""
 
-    __slots__ = ("_busy", "_clock", "_done", "_keepfailed", "_look_at", "_settings", "_store", "_tidy_at")
+    __slots__ = ("_busy", "_clock", "_done", "_keepfailed", "_look_at", "_note", "_settings", "_store", "_tidy_at")
 
     def __init__(
         self,
@@ -34,11 +34,13 @@ class House:
         settings: "Callable[[str, str], Settings]",
         keepfailed: float,
         clock: "Callable[[], float]",
+        note: "Callable[[str], None]",
     ) -> None:
         self._store = store
         self._settings = settings
         self._keepfailed = keepfailed
         self._clock = clock
+        self._note = note
         self._busy = False
         self._done = 0
         self._tidy_at = 0.0
@@ -69,5 +71,7 @@ class House:
                 self._store.tidy(now)
         except errors.Failure:
             pass  # the queue is in trouble, of which the service itself tells
+        except Exception as error:
+            self._note(str(errors.internal(error)))
         finally:
             self._busy = False

@@ -85,7 +85,9 @@ class Service:
         self.report = RoundReport()
         self.pool = Pool()
         self._directory = Directory(routes, self.pool.drop)
-        self._house = House(self._eyes, lambda *key: self._directory.find(*key).way.settings, keepfailed, clock)
+        self._house = House(
+            self._eyes, lambda *key: self._directory.find(*key).way.settings, keepfailed, clock, self._warn
+        )
         self._figures = Figures(self._eyes, clock)
         self._shifts: list[Shift] = []  # the last one is at work, the others have couriers left
         self._stopped = False
@@ -130,11 +132,13 @@ class Service:
                 pause, told = _FIRST_PAUSE, ""
             if str(failure) != told:
                 told = str(failure)
-                text = f"the queue cannot be used: {printable(told)}; it is tried again"
-                self._log.write("qmgr", f"warning: {text}", self._clock(), warning=True)
+                self._warn(f"the queue cannot be used: {told}; it is tried again")
             self._linger(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
         self._finish()
+
+    def _warn(self, text: str) -> None:
+        self._log.write("qmgr", f"warning: {printable(text)}", self._clock(), warning=True)
 
     def _linger(self, seconds: float) -> None:
         """Wait before the queue is tried again."""

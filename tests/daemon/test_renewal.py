@@ -80,6 +80,15 @@ def test_a_process_that_is_not_there_is_told(installed: Installed, daemon: Runni
     assert done.returncode == 75 and done.stderr.count(b"\n") == 1
 
 
+def test_a_process_that_is_no_daemon_is_left_alone(installed: Installed, daemon: Running) -> None:
+    daemon.configure()
+    with subprocess.Popen(["sleep", "1000"]) as process:
+        done = reload(installed, daemon.path, process.pid)
+        assert done.returncode == 75 and b"is no daemon of pysendmail" in done.stderr and done.stderr.count(b"\n") == 1
+        assert process.poll() is None
+        process.kill()
+
+
 @pytest.mark.parametrize("folder", ["/var/tmp", "/dev/shm"])
 def test_nothing_else_than_a_file_in_memory_is_ever_written_to(folder: str) -> None:
     # What a daemon that was taken over could show in its place: a file of root's that it can read.

@@ -428,6 +428,20 @@ def test_an_answer_that_nobody_took_becomes_a_report(monkeypatch: pytest.MonkeyP
             assert shop.state(old) == "failed"
 
 
+def test_a_bug_in_keeping_house_is_a_line_of_the_log(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise KeyError("secret")
+
+    monkeypatch.setattr(awaited, "recover", broken)
+    with Crowd() as server, open_shop(server.port) as shop:
+        until(lambda: any(["internal error (KeyError at " in line for line in shop.log.of("qmgr")]))
+        shop.gone(shop.add())
+        assert not any(["secret" in line for line in shop.log.of("qmgr")])
+    assert capfd.readouterr().err == ""
+
+
 # Figures, and what stays bounded
 
 
