@@ -146,7 +146,7 @@ def prepare_queue(path: str, user: Identity) -> None:
     folder = os.path.dirname(path)
     try:
         if not os.path.lexists(folder):
-            folders.make(folder, 0o700, 0o755)
+            folders.make(folder, 0o700, 0o700 if os.geteuid() == user.uid else 0o755)
         owner = os.stat(folder + "/").st_uid
         if os.geteuid() == 0 and owner == 0 != user.uid:
             if not os.listdir(folder):  # it is new; or a package has made it, which does not know the user's number

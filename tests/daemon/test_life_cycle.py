@@ -128,6 +128,16 @@ def test_a_folder_that_another_daemon_has_just_made_is_taken(tmp_path: pathlib.P
     assert folder.stat().st_uid == os.getuid()
 
 
+def test_folders_that_are_made_for_the_queue_are_nobody_elses(tmp_path: pathlib.Path) -> None:
+    before = os.umask(0)
+    try:
+        privileges.prepare_queue(str(tmp_path / "local" / "state" / "queue"), privileges.Identity(os.getuid(), os.getgid()))
+    finally:
+        os.umask(before)
+    for folder in (tmp_path / "local", tmp_path / "local" / "state"):
+        assert folder.stat().st_mode & 0o7777 == 0o700
+
+
 def test_the_socket_of_a_daemon_that_died_is_replaced(daemon: Running) -> None:
     process = daemon.start()
     accept, deliver = daemon.accept(), daemon.deliver()
