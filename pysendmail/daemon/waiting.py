@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pysendmail.daemon.hall import Hall
     from pysendmail.daemon.listener import Peer
     from pysendmail.queue.settings import Settings
-    from pysendmail.queue.values import Leg
+    from pysendmail.queue.sights import Leg
 
 PATIENCE = 900.0
 """Seconds that a caller is kept waiting; then the message goes on in the queue, which his exit code says."""

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pysendmail.queue.settings import Settings
+    from pysendmail.queue.sights import Outlook
     from pysendmail.queue.store import Store
-    from pysendmail.queue.values import Item, Notice, Outlook, Recipient
+    from pysendmail.queue.values import Item, Notice, Recipient
 
 _ATTEMPTS = 10  # looks at a message that goes on changing
 _ORDER = (67, 68, 65, 69)  # the most telling of several permanent codes comes first

@@ -10,8 +10,8 @@ import stat
 from pysendmail import errors
 from pysendmail.queue import leases, rows, schema
 from pysendmail.queue.engine import sqlite
+from pysendmail.queue.sights import Problem
 from pysendmail.queue.states import ACTIVE, CODES, HELD, STATES, WAITING
-from pysendmail.queue.values import Problem
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ that of their times, so that the oldest ones are found without a look at the oth
 from time import sleep
 
 from pysendmail.queue import schema
+from pysendmail.queue.sights import LEG_AGE, LEGS, Gauge, Leg
 from pysendmail.queue.states import CODES, RESULTS, STATES
-from pysendmail.queue.values import LEG_AGE, LEGS, Gauge, Leg
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

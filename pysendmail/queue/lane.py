@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from pysendmail.queue.pace import Pace
     from pysendmail.queue.round import Round
     from pysendmail.queue.settings import Way
-    from pysendmail.queue.values import Item, Outlook, Select
-    from pysendmail.queue.values import Lane as KnownLane
+    from pysendmail.queue.sights import Lane as KnownLane
+    from pysendmail.queue.sights import Outlook
+    from pysendmail.queue.values import Item, Select
 else:
     from _collections import deque
 

@@ -1,8 +1,8 @@
 """The lanes of a queue file: one for each account and configuration that messages came with."""
 
 from pysendmail.queue import schema
+from pysendmail.queue.sights import Lane, Outlook
 from pysendmail.queue.sqlite import lane_of
-from pysendmail.queue.values import Lane, Outlook
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,25 +8,16 @@ from pysendmail.queue import states
 from pysendmail.queue.matching import matches
 from pysendmail.queue.memory_past import Past
 from pysendmail.queue.memory_rows import copy, hold, report, take_out, unhold
+from pysendmail.queue.sights import Counts, Lane, Outlook, Steered
 from pysendmail.queue.store import Damaged, LeaseLost, Store, Stored, StoredBody
-from pysendmail.queue.values import (
-    AHEAD,
-    HORIZON,
-    Counts,
-    Item,
-    Lane,
-    Message,
-    Outlook,
-    Recipient,
-    Select,
-    Steered,
-)
+from pysendmail.queue.values import AHEAD, HORIZON, Item, Message, Recipient, Select
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from pysendmail.queue.values import Entry, Gauge, Leg, Notice, Problem, Result
+    from pysendmail.queue.sights import Gauge, Leg, Problem
+    from pysendmail.queue.values import Entry, Notice, Result
 
     Key = tuple[int, int]
 

@@ -1,7 +1,7 @@
 """What a queue in memory tells of the past and of the present: journeys, and the figures of processes."""
 
+from pysendmail.queue.sights import LEG_AGE, LEGS, Gauge, Leg
 from pysendmail.queue.states import RESULTS
-from pysendmail.queue.values import LEG_AGE, LEGS, Gauge, Leg
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -1,10 +1,11 @@
 """Read messages and recipients out of a queue file: the columns, the conditions of a selection, the list."""
 
 from pysendmail.queue import schema, trouble
+from pysendmail.queue.sights import Counts
 from pysendmail.queue.sqlite import seal_message
 from pysendmail.queue.states import ACTIVE, CODES, DONE, FAILED, HELD, STATES, WAITING
 from pysendmail.queue.store import Malformed
-from pysendmail.queue.values import Counts, Item, Message, Recipient, Select
+from pysendmail.queue.values import Item, Message, Recipient, Select
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pysendmail.queue.settings import Routes
+    from pysendmail.queue.sights import Lane as KnownLane
     from pysendmail.queue.store import Store
-    from pysendmail.queue.values import Lane as KnownLane
 
 KEEP_FAILED = 604_800.0  # seconds
 _TICK = 0.25  # seconds between two looks at the couriers

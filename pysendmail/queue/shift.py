@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pysendmail.delivery.pool import Pool
     from pysendmail.queue.directory import Directory
     from pysendmail.queue.round import Round
-    from pysendmail.queue.values import Outlook
+    from pysendmail.queue.sights import Outlook
 
 _FRUITLESS_PAUSE = 1.0  # seconds before a lane is tried again of which nothing came and nothing could be noted
 _MOST = 200  # couriers

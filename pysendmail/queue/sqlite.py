@@ -19,22 +19,8 @@ if TYPE_CHECKING:
     from sqlite3 import Connection
 
     from pysendmail.queue.claims import Claims
-    from pysendmail.queue.values import (
-        Counts,
-        Entry,
-        Gauge,
-        Item,
-        Lane,
-        Leg,
-        Message,
-        Notice,
-        Outlook,
-        Problem,
-        QueuedRecipient,
-        Result,
-        Select,
-        Steered,
-    )
+    from pysendmail.queue.sights import Counts, Gauge, Lane, Leg, Outlook, Problem, Steered
+    from pysendmail.queue.values import Entry, Item, Message, Notice, QueuedRecipient, Result, Select
 
 REPLY_LIMIT = 1024
 

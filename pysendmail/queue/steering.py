@@ -4,8 +4,9 @@ from time import sleep
 
 from pysendmail.queue import rows
 from pysendmail.queue.finishing import drop_if_done
+from pysendmail.queue.sights import Steered
 from pysendmail.queue.states import ACTIVE, CODES, FAILED, HELD, WAITING, sources
-from pysendmail.queue.values import Select, Steered
+from pysendmail.queue.values import Select
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -28,21 +28,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from pysendmail.queue.values import (
-        Counts,
-        Entry,
-        Gauge,
-        Item,
-        Lane,
-        Leg,
-        Message,
-        Notice,
-        Outlook,
-        Problem,
-        Result,
-        Select,
-        Steered,
-    )
+    from pysendmail.queue.sights import Counts, Gauge, Lane, Leg, Outlook, Problem, Steered
+    from pysendmail.queue.values import Entry, Item, Message, Notice, Result, Select
 
 
 class Damaged(errors.TempFail):

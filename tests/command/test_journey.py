@@ -9,8 +9,9 @@ from pysendmail import errors
 from pysendmail.command.admin import journey, journey_story, journey_table, rows, waterfall
 from pysendmail.command.admin.outlook import Outlook
 from pysendmail.command.admin.table import width
+from pysendmail.queue.sights import LEGS, Leg
 from pysendmail.queue.states import RESULTS
-from pysendmail.queue.values import LEGS, Leg, QueuedRecipient
+from pysendmail.queue.values import QueuedRecipient
 from tests.command.queued import NOW, Queue, objects
 from tests.command.queued import deferred as tried
 

@@ -8,7 +8,8 @@ from pysendmail import errors
 from pysendmail.command.admin import queue_select
 from pysendmail.command.output import Output
 from pysendmail.queue.memory import MemoryStore
-from pysendmail.queue.values import Problem, QueuedRecipient
+from pysendmail.queue.sights import Problem
+from pysendmail.queue.values import QueuedRecipient
 from tests.command.queued import HOUR, NOW, Queue, deferred, objects, run
 
 Capture = pytest.CaptureFixture[str]

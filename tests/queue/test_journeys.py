@@ -2,7 +2,7 @@
 
 import pytest
 
-from pysendmail.queue import journeys, memory_past, values
+from pysendmail.queue import journeys, memory_past, sights
 from pysendmail.queue.sqlite import SqliteStore
 from pysendmail.queue.store import Store
 from pysendmail.queue.values import HORIZON, QueuedRecipient, Result
@@ -63,7 +63,7 @@ def test_journeys_are_told_by_message_by_user_and_piece_by_piece(store: Store) -
 
 
 def test_only_the_newest_legs_are_kept(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (memory_past, journeys, values):
+    for module in (memory_past, journeys, sights):
         monkeypatch.setattr(module, "LEGS", 5)
     monkeypatch.setattr(journeys, "_BATCH", 3)
     go(store, 17)

@@ -9,7 +9,7 @@ from pysendmail import errors
 from pysendmail.command.admin import queue_select
 from pysendmail.command.admin.arguments import add_place
 from pysendmail.command.admin.queue_task import Task, perform
-from pysendmail.queue.values import LEGS
+from pysendmail.queue.sights import LEGS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pysendmail.command.admin.queue_task import OpenQueue
-    from pysendmail.queue.values import Leg
+    from pysendmail.queue.sights import Leg
 
 _SHOWN = 20
 _PAGE = 1000

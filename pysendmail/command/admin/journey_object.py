@@ -4,7 +4,7 @@ from pysendmail.command.admin.queue_object import text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pysendmail.queue.values import Leg
+    from pysendmail.queue.sights import Leg
 
 
 def leg(of: "Leg") -> "dict[str, object]":

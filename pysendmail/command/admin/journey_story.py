@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pysendmail.command.admin.outlook import Outlook
-    from pysendmail.queue.values import Item, Leg
+    from pysendmail.queue.sights import Leg
+    from pysendmail.queue.values import Item
 
 _SMALLEST = 20
 _INDENT = 2

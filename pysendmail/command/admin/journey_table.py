@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from pysendmail.command.admin.queue_task import Task
-    from pysendmail.queue.values import Leg
+    from pysendmail.queue.sights import Leg
 
 _COLUMNS = [
     Column("TIME", 19, spare=3),

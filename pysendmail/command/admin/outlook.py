@@ -7,7 +7,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pysendmail.queue.values import Lane, Message, Recipient
+    from pysendmail.queue.sights import Lane
+    from pysendmail.queue.values import Message, Recipient
 
 
 class Outlook:

@@ -14,8 +14,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from pysendmail.queue.sights import Leg
     from pysendmail.queue.store import Store
-    from pysendmail.queue.values import Leg
 
     Picture = dict[str, Any]
 

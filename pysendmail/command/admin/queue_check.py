@@ -6,7 +6,7 @@ from pysendmail.command.admin import queue_object, wording
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pysendmail.command.admin.queue_task import Task
-    from pysendmail.queue.values import Problem
+    from pysendmail.queue.sights import Problem
 
 
 def run(task: "Task") -> int:

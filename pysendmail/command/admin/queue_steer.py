@@ -2,7 +2,7 @@
 
 from pysendmail import errors
 from pysendmail.command.admin import queue_object, queue_select, wording
-from pysendmail.queue.values import Steered
+from pysendmail.queue.sights import Steered
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

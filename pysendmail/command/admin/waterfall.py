@@ -5,7 +5,7 @@ Bars of one message have one scale, so that they can be compared; what took any 
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pysendmail.queue.values import Leg
+    from pysendmail.queue.sights import Leg
 
 _SIGNS = ".-#"
 _MOST = 1e10  # seconds
