@@ -90,15 +90,15 @@ def test_a_message_that_has_not_travelled_is_no_error(installed: Installed) -> N
     assert (done.returncode, done.stdout) == (0, b"It has no Received field: no server has passed it on.\n")
 
 
-def test_of_ten_megabytes_of_hops_the_newest_are_shown(installed: Installed) -> None:
+def test_of_three_megabytes_of_hops_the_newest_are_shown(installed: Installed) -> None:
     line = "Received: from a.example (b.example [10.1.2.3]) by c.example with ESMTP id X; Sat, 28 Nov 2020 02:00:05 +0000\n"
-    done = trace(installed, message=line * 90_000)
+    done = trace(installed, message=line * 30_000)
     assert (done.returncode, done.stderr) == (0, b"")
-    assert b"\n1000  2020-" in done.stdout and b"\n89000 older hops left out" in done.stdout
+    assert b"\n1000  2020-" in done.stdout and b"\n29000 older hops left out" in done.stdout
 
 
-def test_one_field_of_ten_megabytes_is_shown(installed: Installed) -> None:
-    done = trace(installed, message=b"Received: from a (" + b"(x)" * 3_300_000 + b"\n\nbody\n")
+def test_one_field_of_three_megabytes_is_shown(installed: Installed) -> None:
+    done = trace(installed, message=b"Received: from a (" + b"(x)" * 1_000_000 + b"\n\nbody\n")
     assert (done.returncode, done.stderr) == (0, b"")
     assert len(done.stdout) < 2000
 

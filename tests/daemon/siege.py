@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pysendmail import wire
+from pysendmail.config.words import WORDS
 from tests.command.caller import LIMIT, until
 from tests.crowd import Crowd
 from tests.daemon.door import answer
@@ -84,6 +85,9 @@ class _Noted(list[Any]):
 
     def append(self, one: Any) -> None:
         self._told(one)
+
+
+CONNECTIONS = int(str(WORDS["connections"][2]))  # as many as there are if the configuration does not say
 
 
 class Siege(Whole):

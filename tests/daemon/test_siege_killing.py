@@ -14,7 +14,7 @@ import pytest
 
 from tests.command.caller import LIMIT, until
 from tests.daemon.door import answer
-from tests.daemon.siege import LONG, Callers, Siege, frames, show
+from tests.daemon.siege import CONNECTIONS, LONG, Callers, Siege, frames, show
 
 pytestmark = pytest.mark.once
 
@@ -105,7 +105,7 @@ def account_for(siege: Siege, callers: Callers, kills: int) -> None:
     )  # fmt: skip
     assert not siege.server.half
     assert set(codes) <= {0, 75, -1}
-    assert all(count <= 3 for count in twice.values()) and len(twice) <= 2 * kills
+    assert all(count <= 3 for count in twice.values()) and len(twice) <= CONNECTIONS * kills
 
 
 def test_children_killed_under_load_lose_nothing(siege: Siege) -> None:

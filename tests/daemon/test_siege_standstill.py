@@ -10,11 +10,9 @@ import pytest
 
 from pysendmail import entry
 from tests.command.caller import LIMIT, until
-from tests.daemon.siege import BOB, LONG, Callers, Hasty, Siege, show, text
+from tests.daemon.siege import BOB, CONNECTIONS, LONG, Callers, Hasty, Siege, show, text
 
 pytestmark = pytest.mark.once
-
-CONNECTIONS = 2  # as many as there are if the configuration does not say
 
 
 @pytest.fixture
