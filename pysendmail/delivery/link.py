@@ -263,8 +263,11 @@ class Link:
             left = deadline - monotonic()
             if left <= 0:
                 raise TimedOut(text)
-            with Waiting():
-                events = self._poll.poll(bounded(min(left, 86400)) * 1000 + 1)
+            try:
+                with Waiting():
+                    events = self._poll.poll(bounded(min(left, 86400)) * 1000 + 1)
+            except OSError as error:  # memory is short, say; what the server says now nobody will hear
+                raise Lost(f"the connection cannot be waited for: {error.strerror or error}") from None
             if events:
                 return events[0][1]
 
@@ -274,4 +277,7 @@ def wait_for_any(descriptors: "list[int]", seconds: float) -> bool:
     poll = select.poll()
     for descriptor in descriptors:
         poll.register(descriptor, select.POLLIN)
-    return bool(poll.poll(int(seconds * 1000) + 1))
+    try:
+        return bool(poll.poll(int(seconds * 1000) + 1))
+    except OSError:
+        return False  # each of them is looked at by itself in the end

@@ -79,14 +79,21 @@ class Database:
                 raise errors.SoftwareError("the queue was open when this process was forked", path)
             repairs = () if users else _look(path)
             try:
-                self._db: Connection | None = self._connect(repairs)
-                named = os.stat(path, follow_symlinks=False)  # of some it is another after the first write
+                db = self._connect(repairs)
             except OSError as error:
                 raise trouble.from_system(error, path, "the queue cannot be used") from error
             except _ERRORS as error:
                 raise trouble.translate(error, path, patience) from error
-            _open[self._file] = (pid, users + 1)
+            try:
+                named = os.stat(path, follow_symlinks=False)  # of some it is another after the first write
+            except BaseException as error:
+                db.close()
+                if isinstance(error, OSError):
+                    raise trouble.from_system(error, path, "the queue cannot be used") from error
+                raise
+            self._db: Connection | None = db
             self._named = (named.st_dev, named.st_ino)
+            _open[self._file] = (pid, users + 1)
 
     def _connect(self, repairs: "Iterable[Callable[[Connection], object]]") -> "Connection":
         # "rw": a file that has just gone is an error, and never made anew as an empty one.

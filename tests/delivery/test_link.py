@@ -1,5 +1,7 @@
 """The seam to the network, over pairs of sockets: what is written and read, how long it waits, and how it ends."""
 
+import errno
+import os
 import select
 import socket
 import threading
@@ -213,6 +215,16 @@ def test_a_socket_that_is_ready_without_reason_is_waited_for_again(ends: Ends) -
     ends.play(part)
     ends.link.write(b"x" * 2_000_000, LONG, later())
     assert ends.link.read(later()) == b"250 ok\r\n"
+
+
+def test_a_connection_that_cannot_be_waited_for_is_lost(ends: Ends) -> None:
+    class Short:
+        def poll(self, timeout: float) -> list[tuple[int, int]]:
+            raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+    ends.link._poll = Short()  # type: ignore[assignment]
+    with pytest.raises(Lost, match="the connection cannot be waited for: Cannot allocate memory"):
+        ends.link.read(later())
 
 
 def test_closing_waits_for_nobody(ends: Ends) -> None:

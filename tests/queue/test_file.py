@@ -1,5 +1,7 @@
 """How the file of a queue and its folder are made, and where."""
 
+import errno
+import gc
 import os
 import pathlib
 import shutil
@@ -7,7 +9,7 @@ import shutil
 import pytest
 
 from pysendmail import errors
-from pysendmail.queue import location, schema
+from pysendmail.queue import database, location, schema
 from pysendmail.queue.sqlite import SqliteStore
 from tests.queue.place import NOBODY, as_user
 from tests.queue.stores import claim, entry, make, text
@@ -71,6 +73,31 @@ def test_a_file_that_cannot_be_made_leaves_nothing(path: str, monkeypatch: pytes
     monkeypatch.undo()
     assert os.listdir(os.path.dirname(path)) == []
     SqliteStore(path).close()
+
+
+def test_a_disk_that_fails_when_the_file_is_just_open_leaves_it_closed(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    SqliteStore(path).close()
+    real = os.stat
+
+    def broken(*arguments: object, **more: object) -> os.stat_result:
+        if more.get("follow_symlinks") is False:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(*arguments, **more)  # type: ignore[arg-type, call-overload]
+
+    monkeypatch.setattr(os, "stat", broken)
+    with pytest.raises(errors.TempFail, match="the queue cannot be used: Input/output error"):
+        database.Database(path)
+    gc.collect()  # nothing that is left complains
+    assert not any(name == os.path.realpath(path) for name in map(_target, os.listdir("/proc/self/fd")))
+    monkeypatch.undo()
+    SqliteStore(path).close()
+
+
+def _target(descriptor: str) -> str:
+    try:
+        return os.readlink(f"/proc/self/fd/{descriptor}")
+    except OSError:
+        return ""  # that of the folder itself
 
 
 def test_root_makes_the_file_for_the_owner_of_the_folder(foreign: str) -> None:
