@@ -6,6 +6,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 
 import hypothesis
 import pytest
@@ -39,6 +40,13 @@ def sealed_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("TZ", "UTC")
+    monkeypatch.setattr(os, "kill", _kill_one)
+
+
+def _kill_one(pid: int, number: int, kill: Callable[[int, int], None] = os.kill) -> None:
+    """Send a signal, but not to all processes of the test run, or of the machine, where one was not found."""
+    assert pid > 0, "a process that was to get a signal is not there"
+    kill(pid, number)
 
 
 def skip(reason: str) -> None:

@@ -160,12 +160,21 @@ class Siege(Whole):
         return [self.process.pid, *self.children()]
 
     def role(self, name: str) -> int:
-        """Give the process of accept or deliver: only the one listens on the socket."""
-        for pid in self.children():
-            held = {_link(f"/proc/{pid}/fd/{fd}") for fd in _names(f"/proc/{pid}/fd")}
-            if (self._listener() in held) == (name == "accept"):
-                return pid
-        return 0
+        """Give the process of accept or deliver, once both are there and know which they are."""
+        end = time.monotonic() + LIMIT
+        while not (pid := self.found(name)):
+            assert time.monotonic() < end, f"no {name} among {self.children()}"
+            time.sleep(0.005)
+        return pid
+
+    def found(self, name: str) -> int:
+        """Give the process of accept or deliver as long as both can be told apart, else 0: only the one listens."""
+        listener = self._listener()
+        children = self.children()
+        listening = [pid for pid in children if listener in [_link(f"/proc/{pid}/fd/{fd}") for fd in _names(f"/proc/{pid}/fd")]]
+        if len(children) != 2 or len(listening) != 1:
+            return 0
+        return listening[0] if name == "accept" else sum(children) - listening[0]
 
     def _listener(self) -> str:
         for line in pathlib.Path("/proc/net/unix").read_text().splitlines():

@@ -41,7 +41,7 @@ def test_a_child_that_stands_still_is_replaced_and_callers_end_with_the_truth(ha
         until(lambda: len(callers.taken) > 40)
         stopped = hasty.role(role)
         os.kill(stopped, signal.SIGSTOP)
-        until(lambda: hasty.role(role) not in (0, stopped))
+        until(lambda: hasty.found(role) not in (0, stopped))
         before = len(callers.taken)
         until(lambda: len(callers.taken) > before + 40)
     all_is_well(hasty, callers)
