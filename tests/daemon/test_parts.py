@@ -4,7 +4,6 @@ import os
 import pathlib
 import pwd
 import smtplib
-import socket
 import threading
 from collections.abc import Iterator
 
@@ -14,6 +13,7 @@ from tests.command.caller import LIMIT, MESSAGE, until
 from tests.conftest import Installed
 from tests.daemon.whole import Whole
 from tests.obedient import Obedient
+from tests.ports import free_port
 
 BOSS, BOB = "boss@corp.example", "bob@example.net"
 
@@ -101,10 +101,10 @@ def test_a_caller_who_is_gone_leaves_all_parts_to_go_on(whole: Whole, inner: Obe
 
 
 def test_a_session_of_smtp_is_answered_for_all_parts(whole: Whole, inner: Obedient) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port = int(found.getsockname()[1])
+    port = free_port()
     whole.words = {"listen": f"127.0.0.1:{port}", **whole.words}
     whole.start()
+    until(lambda: whole.log.exists() and "started" in whole.log.read_text())  # its socket is there a moment before its ports
     with smtplib.SMTP("127.0.0.1", port, timeout=LIMIT) as client:
         assert client.sendmail("me@example.org", [BOSS, BOB], MESSAGE.replace(b"\n", b"\r\n")) == {}
     until(lambda: len(inner.deliveries) == len(whole.server.deliveries) == 1)
