@@ -36,6 +36,12 @@ def free_port(address: str = "127.0.0.1") -> int:
     raise AssertionError("no port is free")
 
 
+def listens(port: int) -> bool:
+    """Tell whether somebody listens on a port of TCP over IPv4."""
+    lines = [line.split() for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return any(words[1].endswith(f":{port:04X}") and words[3] == "0A" for words in lines)
+
+
 def own_address() -> str:
     """Name an address of loopback that is this process's alone, for a port that cannot be chosen."""
     number = os.getpid()

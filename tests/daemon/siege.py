@@ -109,6 +109,7 @@ class Siege(Whole):
     def start(self, **words: str) -> "subprocess.Popen[bytes]":
         """Start the daemon with a configuration of `words` and wait until it serves."""
         self.run(self.configure(**words))
+        self._until_listening(words)
         assert self.process is not None
         return self.process
 

@@ -9,6 +9,7 @@ import subprocess
 from tests.command.caller import LIMIT, MESSAGE, until
 from tests.contents import Contents
 from tests.obedient import Obedient
+from tests.ports import listens
 
 
 class Whole(Contents):
@@ -39,7 +40,14 @@ class Whole(Contents):
         command = [self.sendmail, "-C", str(config), "-bD"]
         self.process = subprocess.Popen(command, env={"PATH": "/usr/bin:/bin", "HOME": str(self.folder)})
         until(self._serves)
+        self._until_listening(words)
         return self.process
+
+    def _until_listening(self, words: "dict[str, str]") -> None:
+        """Wait for the port of the word `listen`: the socket is there a moment before it."""
+        listen = {**self.words, **words}.get("listen", "")
+        if listen:
+            until(lambda: listens(int(listen.rpartition(":")[2])))
 
     def _serves(self) -> bool:
         with socket.socket(socket.AF_UNIX) as line:
