@@ -6,14 +6,15 @@ from collections.abc import Iterator
 import pytest
 
 from tests.conftest import Installed
+from tests.crowd import Crowd
 from tests.obedient import Obedient
 from tests.queue_command.keeper import Keeper, dead_port
 
 
 @pytest.fixture
 def server() -> Iterator[Obedient]:
-    """Run a smarthost in clear that offers everything and takes everything; a test may change what it answers."""
-    with Obedient() as running:
+    """Run a smarthost in clear that offers and takes everything, on any number of connections; a test may change what it answers."""
+    with Crowd() as running:
         yield running
 
 
