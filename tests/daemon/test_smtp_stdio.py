@@ -147,7 +147,7 @@ def test_stalled_sessions_are_gone_when_their_commands_are(door: Door) -> None:
     processes = [start(door) for _ in range(20)]
     for process in processes:
         Dialogue(process).hear()
-    assert door.descriptors() >= descriptors + 20
+    assert door.descriptors() >= descriptors + 20 - 1  # that of the first one may still have been there
     for process in processes:
         process.kill()
         process.communicate()
